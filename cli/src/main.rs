@@ -1,0 +1,2 @@
+//! Gatepost.
+fn main() {}

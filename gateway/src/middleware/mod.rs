@@ -1,0 +1,28 @@
+//! What every request passes, from the outside in.
+//!
+//! ```text
+//! security_headers   on every response, also errors
+//! request_id         a fresh id; none is taken from outside
+//! client             address through trusted proxies, program, trace
+//! path               a trailing slash is no difference
+//! access_log         one line, two metrics, one span
+//! edge               every error becomes a problem
+//! panic  timeout     a handler cannot take the process or a connection with it
+//! limits             sizes, U+0000, strict JSON
+//! csrf               no state changes on behalf of another site
+//! diagnose           names the fields when a body does not fit
+//!   routes
+//! ```
+
+pub mod access_log;
+pub mod client;
+pub mod csrf;
+pub mod diagnose;
+pub mod edge;
+pub mod json_check;
+pub mod limits;
+pub mod panic;
+pub mod path;
+pub mod request_id;
+pub mod security_headers;
+pub mod timeout;

@@ -1,0 +1,156 @@
+//! The addresses of this server and the bodies they take, read from the API document.
+//!
+//! Errors happen before or outside of an operation, where the framework no longer says which one it was. This table does:
+//! it gives the metrics their label, 405 its `Allow`, and a refused body the names of its fields.
+
+mod schema;
+
+use std::collections::BTreeMap;
+
+pub use schema::escape;
+use serde_json::Value;
+
+use crate::problem::FieldProblem;
+
+/// The addresses of this server.
+#[derive(Debug, Default)]
+pub struct Operations {
+    routes: Vec<Route>,
+    schemas: Value,
+}
+
+#[derive(Debug)]
+struct Route {
+    template: String,
+    /// Upper-case methods, each with the schema of its JSON body if it takes one.
+    methods: BTreeMap<String, Option<Value>>,
+}
+
+impl Operations {
+    /// Reads an API document.
+    #[must_use]
+    pub fn of(document: &Value) -> Self {
+        let paths = document.get("paths").and_then(Value::as_object);
+        let routes = paths.into_iter().flatten().map(|(template, operations)| Route {
+            template: template.clone(),
+            methods: operations
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(|(method, operation)| (method.to_ascii_uppercase(), body_schema(operation).cloned()))
+                .collect(),
+        });
+        let schemas = document.pointer("/components/schemas").cloned().unwrap_or_default();
+        Self { routes: routes.collect(), schemas }
+    }
+
+    /// Adds addresses that are not in the document.
+    #[must_use]
+    pub fn with(mut self, addresses: &[(&str, &[&str])]) -> Self {
+        self.routes.extend(addresses.iter().map(|(template, methods)| Route {
+            template: (*template).to_owned(),
+            methods: methods.iter().map(|method| ((*method).to_owned(), None)).collect(),
+        }));
+        self
+    }
+
+    /// The template of the address, such as `/api/jobs/{job_id}`.
+    #[must_use]
+    pub fn template(&self, path: &str) -> Option<&str> {
+        self.find(path).map(|route| route.template.as_str())
+    }
+
+    /// The methods of the address, as in the header `Allow`.
+    #[must_use]
+    pub fn methods(&self, path: &str) -> Option<String> {
+        let route = self.find(path)?;
+        let mut methods: Vec<&str> = route.methods.keys().map(String::as_str).collect();
+        if methods.contains(&"GET") && !methods.contains(&"HEAD") {
+            methods.push("HEAD");
+        }
+        Some(methods.join(", "))
+    }
+
+    /// Where a body differs from what the operation takes.
+    #[must_use]
+    pub fn mismatches(&self, method: &str, path: &str, body: &Value) -> Vec<FieldProblem> {
+        let schema = self.find(path).and_then(|route| route.methods.get(method)).and_then(Option::as_ref);
+        schema.map(|schema| schema::mismatches(&self.schemas, schema, body)).unwrap_or_default()
+    }
+
+    /// The route that fits with the fewest parameters.
+    fn find(&self, path: &str) -> Option<&Route> {
+        self.routes
+            .iter()
+            .filter_map(|route| parameters(&route.template, path).map(|count| (count, route)))
+            .min_by_key(|(count, _)| *count)
+            .map(|(_, route)| route)
+    }
+}
+
+/// How many parameters make the template fit the path; `None` when it does not fit.
+fn parameters(template: &str, path: &str) -> Option<usize> {
+    let mut names = template.split('/');
+    let mut values = path.split('/');
+    let mut count = 0;
+    loop {
+        match (names.next(), values.next()) {
+            (None, None) => return Some(count),
+            (Some(name), Some(value)) if name.starts_with('{') && !value.is_empty() => count += 1,
+            (Some(name), Some(value)) if name == value => {}
+            _ => return None,
+        }
+    }
+}
+
+fn body_schema(operation: &Value) -> Option<&Value> {
+    let content = operation.pointer("/requestBody/content")?.as_object()?;
+    content.iter().find(|(media_type, _)| media_type.contains("json"))?.1.get("schema")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn operations() -> Operations {
+        let schema = json!({ "type": "object", "required": ["name"], "properties": { "name": { "type": "string" } } });
+        Operations::of(&json!({
+            "paths": {
+                "/api/jobs/{job_id}": { "get": {}, "delete": {} },
+                "/api/jobs/oldest": { "get": {} },
+                "/api/things": { "post": { "requestBody": { "content": { "application/json; charset=utf-8": {
+                    "schema": { "$ref": "#/components/schemas/Thing" } } } } } },
+            },
+            "components": { "schemas": { "Thing": schema } },
+        }))
+        .with(&[("/health/live", &["GET"])])
+    }
+
+    #[test]
+    fn the_most_literal_template_fits() {
+        let operations = operations();
+        assert_eq!(operations.template("/api/jobs/17"), Some("/api/jobs/{job_id}"));
+        assert_eq!(operations.template("/api/jobs/oldest"), Some("/api/jobs/oldest"));
+        assert_eq!(operations.template("/api/jobs"), None);
+        assert_eq!(operations.template("/api/jobs/"), None);
+        assert_eq!(operations.template("/api/jobs/17/retry"), None);
+        assert_eq!(operations.template("/health/live"), Some("/health/live"));
+    }
+
+    #[test]
+    fn methods_are_listed() {
+        assert_eq!(operations().methods("/api/jobs/17").as_deref(), Some("DELETE, GET, HEAD"));
+        assert_eq!(operations().methods("/api/things").as_deref(), Some("POST"));
+        assert_eq!(operations().methods("/nowhere"), None);
+    }
+
+    #[test]
+    fn a_body_is_held_against_its_schema() {
+        let fields = operations().mismatches("POST", "/api/things", &json!({}));
+        assert_eq!(fields.len(), 1);
+        assert_eq!((fields[0].pointer.as_str(), fields[0].code.as_str()), ("/name", "required"));
+        assert!(operations().mismatches("POST", "/api/jobs/17", &json!({})).is_empty());
+    }
+}

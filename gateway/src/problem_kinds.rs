@@ -1,0 +1,115 @@
+//! The problems of the edge: what can be wrong with a request before a feature sees it.
+
+use shared::fault::ProblemKind;
+
+/// The request is not one that this server accepts, whatever its address.
+pub const INVALID_REQUEST: ProblemKind = ProblemKind {
+    code: "invalid_request",
+    status: 400,
+    title: "Invalid request",
+    help: "The request is malformed: it contains U+0000, names a JSON member twice, nests too deeply, or its URL is not UTF-8.",
+};
+
+/// The body is not JSON.
+pub const INVALID_JSON: ProblemKind = ProblemKind {
+    code: "invalid_json",
+    status: 400,
+    title: "The body is not valid JSON",
+    help: "Send one JSON value in UTF-8 (RFC 8259), without unpaired surrogates.",
+};
+
+/// No credential, or none that is valid.
+pub const UNAUTHENTICATED: ProblemKind = ProblemKind {
+    code: "unauthenticated",
+    status: 401,
+    title: "Not signed in",
+    help: "The operation needs a session or an API key, and the request has none that is valid.",
+};
+
+/// The session has ended.
+pub const SESSION_EXPIRED: ProblemKind = ProblemKind {
+    code: "session_expired",
+    status: 401,
+    title: "The session has ended",
+    help: "The session was valid once. It has expired or was ended; sign in again.",
+};
+
+/// A cross-site request.
+pub const CSRF_REJECTED: ProblemKind = ProblemKind {
+    code: "csrf_rejected",
+    status: 403,
+    title: "The request comes from another site",
+    help: "Requests that change something must come from the origin of `http.public_url` when a cookie authenticates them.",
+};
+
+/// Known, but not allowed.
+pub const FORBIDDEN: ProblemKind = ProblemKind {
+    code: "forbidden",
+    status: 403,
+    title: "Not allowed",
+    help: "The credential is valid, and does not allow this operation.",
+};
+
+/// Nothing is at this address.
+pub const NOT_FOUND: ProblemKind = ProblemKind {
+    code: "not_found",
+    status: 404,
+    title: "Not found",
+    help: "There is nothing at this address, or it belongs to somebody else.",
+};
+
+/// The address does not support the method.
+pub const METHOD_NOT_ALLOWED: ProblemKind = ProblemKind {
+    code: "method_not_allowed",
+    status: 405,
+    title: "Method not allowed",
+    help: "The address exists; the header `Allow` lists its methods.",
+};
+
+/// The body is too large.
+pub const BODY_TOO_LARGE: ProblemKind = ProblemKind {
+    code: "body_too_large",
+    status: 413,
+    title: "The body is too large",
+    help: "The body is larger than `http.body_limit_bytes`.",
+};
+
+/// The URL is too long.
+pub const URI_TOO_LONG: ProblemKind = ProblemKind {
+    code: "uri_too_long",
+    status: 414,
+    title: "The URL is too long",
+    help: "The URL is longer than `http.url_limit_bytes`.",
+};
+
+/// The body has a media type that the operation does not read.
+pub const UNSUPPORTED_MEDIA_TYPE: ProblemKind = ProblemKind {
+    code: "unsupported_media_type",
+    status: 415,
+    title: "Unsupported media type",
+    help: "Send the body as `application/json`, with that `Content-Type`.",
+};
+
+/// The headers are too large.
+pub const HEADERS_TOO_LARGE: ProblemKind = ProblemKind {
+    code: "headers_too_large",
+    status: 431,
+    title: "The headers are too large",
+    help: "All header names and values together are larger than `http.header_limit_bytes`.",
+};
+
+/// The kinds of this module.
+pub const PROBLEMS: &[&ProblemKind] = &[
+    &INVALID_REQUEST,
+    &INVALID_JSON,
+    &UNAUTHENTICATED,
+    &SESSION_EXPIRED,
+    &CSRF_REJECTED,
+    &FORBIDDEN,
+    &NOT_FOUND,
+    &METHOD_NOT_ALLOWED,
+    &BODY_TOO_LARGE,
+    &URI_TOO_LONG,
+    &UNSUPPORTED_MEDIA_TYPE,
+    &HEADERS_TOO_LARGE,
+];

@@ -1,0 +1,71 @@
+#!/usr/bin/env bash
+# Makes sure that this machine has what a make target needs, and says nothing when it has.
+#
+#   scripts/setup.sh [run|test|full]
+#
+# run, test   a C compiler with the C library's headers (bundled SQLite, ring), make, git, curl, CA certificates, Rust
+# full        additionally the servers of PostgreSQL and RabbitMQ
+#
+# Missing Debian/Ubuntu packages are installed with apt-get, through sudo when not root. Nothing is installed into the
+# project. No OpenSSL, pkg-config, cmake or perl is needed.
+set -euo pipefail
+
+mode=${1:-run}
+case $mode in
+run | test | full) ;;
+*)
+  echo "usage: scripts/setup.sh [run|test|full]" >&2
+  exit 2
+  ;;
+esac
+
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
+
+say() { echo "setup: $*" >&2; }
+die() {
+  say "$*"
+  exit 1
+}
+has() { command -v "$1" >/dev/null 2>&1; }
+can_compile() { has cc && echo '#include <stdlib.h>' | cc -E -x c - >/dev/null 2>&1; }
+has_postgres_server() { compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || has postgres; }
+
+packages=()
+can_compile || packages+=(gcc libc6-dev)
+has make || packages+=(make)
+has git || packages+=(git)
+has curl || packages+=(curl)
+[[ -s /etc/ssl/certs/ca-certificates.crt || -s /etc/pki/tls/certs/ca-bundle.crt || -s /etc/ssl/cert.pem ]] ||
+  packages+=(ca-certificates)
+if [[ $mode == full ]]; then
+  has_postgres_server || packages+=(postgresql)
+  has psql || packages+=(postgresql-client)
+  has rabbitmq-server || packages+=(rabbitmq-server)
+fi
+
+if ((${#packages[@]} > 0)); then
+  has apt-get || die "missing: ${packages[*]} (Debian's names). There is no apt-get here; please install them."
+  root=()
+  if [[ $(id -u) != 0 ]]; then
+    has sudo || die "missing: ${packages[*]}. Please run as root: apt-get install ${packages[*]}"
+    root=(sudo)
+  fi
+  say "installing with apt-get: ${packages[*]}"
+  "${root[@]}" apt-get update -qq
+  "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"
+fi
+
+if ! has cargo || ! has rustc; then
+  if [[ -x ${CARGO_HOME:-$HOME/.cargo}/bin/cargo ]]; then
+    die "Rust is installed but not in PATH. Run: . \"${CARGO_HOME:-$HOME/.cargo}/env\""
+  fi
+  die "Rust is missing. Install it with rustup from https://rustup.rs, open a new shell and try again."
+fi
+
+# rustup fetches the toolchain of rust-toolchain.toml by itself; any other Rust has to be new enough.
+if ! has rustup; then
+  needed=1.95
+  found=$(rustc --version | cut -d ' ' -f 2)
+  [[ $(printf '%s\n' "$needed" "$found" | sort -V | head -n 1) == "$needed" ]] ||
+    die "Rust $needed or newer is needed, found $found. Install it with rustup from https://rustup.rs."
+fi

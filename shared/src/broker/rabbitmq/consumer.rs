@@ -1,0 +1,259 @@
+//! Consuming: a task per consumer that registers it, receives, and registers it again whenever that ends.
+//!
+//! ```text
+//! wait for the link ── channel ── qos(prefetch) ── consume ──► inbox.put ◄── receive
+//!        ▲                                                        │
+//!        └─ back-off, declare the topology again ◄── channel or connection lost, cancelled by RabbitMQ
+//!
+//! close(): basic.cancel ── what nobody took is given back ── taken messages can still be answered
+//! ```
+//!
+//! RabbitMQ may forget a consumer without a word: when a quorum queue is deleted and declared again at once, the channel
+//! stays open and nothing ever comes. So every few seconds the queue is asked: no consumers at all, or messages that wait
+//! although this consumer has room and received nothing, end the registration as well.
+//!
+//! It comes back after a broker restart, a closed connection, a channel error (RabbitMQ closes the channel of a consumer
+//! that leaves a message unanswered for 30 minutes), a deleted queue and a recreated virtual host. Prefetch is set before
+//! consuming, because lapin buffers deliveries without a bound. Dropping the consumer ends its task and its channel;
+//! RabbitMQ then delivers unanswered messages to others.
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use futures_util::StreamExt as _;
+use lapin::{
+    Channel,
+    options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions},
+    types::{FieldTable, ShortString},
+};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    super::{BrokerError, Consumer, Delivery, Dispatch},
+    failure,
+    inbox::{Inbox, RabbitDelivery},
+    link::{BACKOFF, Link, Live, SETTLE, STABLE},
+    task::OwnedTask,
+    topology,
+};
+
+/// How often a channel is looked at in case lapin reported nothing.
+const LOOK: Duration = Duration::from_secs(1);
+/// How often the queue is asked whether it still knows its consumers.
+const ASK: Duration = Duration::from_secs(5);
+
+/// A consumer of one queue.
+pub(super) struct RabbitConsumer {
+    pub(super) inbox: Arc<Inbox>,
+    closing: CancellationToken,
+    ended: CancellationToken,
+    limit: Duration,
+    _receiving: OwnedTask,
+}
+
+impl RabbitConsumer {
+    /// Starts consuming in the background.
+    pub(super) fn start(link: Link, queue: ShortString, prefetch: u16) -> Self {
+        let inbox = Arc::new(Inbox::default());
+        let (closing, ended) = (CancellationToken::new(), CancellationToken::new());
+        let limit = link.limit();
+        // RabbitMQ reads a prefetch of 0 as "without a bound".
+        let prefetch = prefetch.max(1);
+        let receiver = Receiver { link, queue, prefetch, inbox: Arc::clone(&inbox), closing: closing.clone() };
+        let end = ended.clone().drop_guard();
+        let receiving = OwnedTask::start(async move {
+            receiver.run().await;
+            drop(end);
+        });
+        Self { inbox, closing, ended, limit, _receiving: receiving }
+    }
+
+    /// Waits until the consumer is registered, at most for the time limit.
+    ///
+    /// # Errors
+    /// When RabbitMQ's objects do not match; any other trouble passes by itself.
+    pub(super) async fn settled(&self) -> Result<(), BrokerError> {
+        let settling = async {
+            while self.inbox.is_registered().is_err() && self.inbox.mismatch().is_none() && !self.ended.is_cancelled() {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        if timeout(self.limit, settling).await.is_err() {
+            let reason = self.inbox.is_registered().err();
+            tracing::warn!(reason, "not consuming yet; trying on in the background");
+        }
+        self.inbox.mismatch().map_or(Ok(()), |reason| Err(BrokerError::Topology(reason)))
+    }
+}
+
+#[async_trait]
+impl Consumer for RabbitConsumer {
+    async fn next(&mut self) -> Option<Box<dyn Delivery>> {
+        self.inbox.take().await.map(|delivery| -> Box<dyn Delivery> { Box::new(delivery) })
+    }
+
+    fn is_registered(&self) -> Result<(), String> {
+        self.inbox.is_registered()
+    }
+
+    async fn close(&mut self) {
+        self.closing.cancel();
+        if timeout(self.limit, self.ended.cancelled()).await.is_err() {
+            drop(self.inbox.close());
+        }
+    }
+}
+
+/// A registered consumer.
+struct Session {
+    live: Live,
+    channel: Arc<Channel>,
+    stream: lapin::Consumer,
+    /// Something was received since the queue was asked.
+    received: bool,
+    /// When the queue was asked, messages waited for which there was room.
+    starving: bool,
+}
+
+/// The task behind a consumer.
+struct Receiver {
+    link: Link,
+    queue: ShortString,
+    prefetch: u16,
+    inbox: Arc<Inbox>,
+    closing: CancellationToken,
+}
+
+impl Receiver {
+    async fn run(self) {
+        let mut failures = 0_u16;
+        while !self.closing.is_cancelled() {
+            let started = Instant::now();
+            let (error, repeated) = match self.register(failures > 0).await {
+                Err(error) => (error, failures > 0),
+                Ok(session) => {
+                    self.inbox.registered(Arc::clone(&session.channel), session.live.clone());
+                    tracing::info!(queue = %self.queue, "consuming");
+                    let Err(error) = self.receive(session).await else { break };
+                    (error, false)
+                }
+            };
+            if !repeated {
+                tracing::warn!(queue = %self.queue, %error, "not consuming; trying again");
+            }
+            self.inbox.lost(error);
+            failures = if started.elapsed() > STABLE { 1 } else { failures.saturating_add(1) };
+            if !self.pause(failures).await {
+                break;
+            }
+        }
+        for delivery in self.inbox.close() {
+            Box::new(delivery).requeue().await;
+        }
+    }
+
+    /// Waits before the next attempt: for the link if it is down, else by back-off. False once there is no next attempt.
+    async fn pause(&self, failures: u16) -> bool {
+        let waiting = async {
+            if self.link.live().is_ok() {
+                sleep(BACKOFF.delay(failures).max(SETTLE)).await;
+                return true;
+            }
+            // After a while at the latest the reason is looked up again: it may have changed.
+            timeout(LOOK, self.link.up()).await.map_or(true, |up| up.is_some())
+        };
+        tokio::select! {
+            again = waiting => again,
+            () = self.closing.cancelled() => false,
+        }
+    }
+
+    async fn register(&self, declare: bool) -> Result<Session, BrokerError> {
+        let live = self.link.settled().await?;
+        let registering = async {
+            if declare {
+                topology::declare(&live.connection, self.link.delivery_limit()).await?;
+            }
+            let channel = live.connection.create_channel().await.map_err(|error| failure::of_use(&error))?;
+            let bounded = channel.basic_qos(self.prefetch, BasicQosOptions::default()).await;
+            bounded.map_err(|error| failure::of_use(&error))?;
+            let options = BasicConsumeOptions::default();
+            let consuming = channel.basic_consume(self.queue.clone(), "".into(), options, FieldTable::default()).await;
+            consuming.map(|stream| (channel, stream)).map_err(|error| failure::of_use(&error))
+        };
+        let registered = timeout(self.link.limit(), registering).await.unwrap_or(Err(BrokerError::Timeout));
+        let (channel, stream) = registered?;
+        Ok(Session { live, channel: Arc::new(channel), stream, received: false, starving: false })
+    }
+
+    /// Receives until the consumer is closed, or until the session is lost: then the error says why.
+    async fn receive(&self, mut session: Session) -> Result<(), BrokerError> {
+        let mut ask = tokio::time::interval_at(Instant::now() + ASK, ASK);
+        loop {
+            tokio::select! {
+                () = self.closing.cancelled() => {
+                    self.retire(session).await;
+                    return Ok(());
+                }
+                received = session.stream.next() => match received {
+                    Some(Ok(message)) => {
+                        session.received = true;
+                        self.inbox.put(self.read(message, &session.channel));
+                    }
+                    Some(Err(error)) => return Err(failure::of_use(&error)),
+                    None => return Err(BrokerError::Unreachable("RabbitMQ cancelled the consumer".to_owned())),
+                },
+                () = self.link.lost(session.live.generation) => {
+                    return Err(BrokerError::Unreachable("the connection broke".to_owned()));
+                }
+                _ = ask.tick() => self.ask(&mut session).await?,
+                () = sleep(LOOK) => if !session.channel.status().connected() {
+                    return Err(BrokerError::Unreachable("the channel broke".to_owned()));
+                },
+            }
+        }
+    }
+
+    /// Asks the queue whether it still knows its consumers. A queue that is gone closes the channel.
+    async fn ask(&self, session: &mut Session) -> Result<(), BrokerError> {
+        let there = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
+        let asking = session.channel.queue_declare(self.queue.clone(), there, FieldTable::default());
+        let answer = timeout(self.link.limit(), asking).await.map_err(|_| BrokerError::Timeout)?;
+        let queue = answer.map_err(|error| failure::of_use(&error))?;
+        // The session and the inbox hold the channel, and every message that was not answered.
+        let unanswered = Arc::strong_count(&session.channel).saturating_sub(2);
+        let received = std::mem::take(&mut session.received);
+        let starving = !received && queue.message_count() > 0 && unanswered < usize::from(self.prefetch);
+        if queue.consumer_count() == 0 || (starving && session.starving) {
+            return Err(BrokerError::Unreachable("RabbitMQ forgot the consumer".to_owned()));
+        }
+        session.starving = starving;
+        Ok(())
+    }
+
+    fn read(&self, message: lapin::message::Delivery, channel: &Arc<Channel>) -> RabbitDelivery {
+        let mut dispatch = serde_json::from_slice::<Dispatch>(&message.data).ok();
+        if let Some(dispatch) = &mut dispatch {
+            // A dead letter keeps the routing key that it was published with.
+            dispatch.queue = message.routing_key.as_str().parse().ok();
+        }
+        RabbitDelivery { dispatch, acker: message.acker, channel: Arc::clone(channel), limit: self.link.limit() }
+    }
+
+    /// Ends the registration and gives back what was received after the last look. The channel stays open for as long as
+    /// someone holds a message that came by it.
+    async fn retire(&self, mut session: Session) {
+        let tag = session.stream.tag();
+        let retiring = async {
+            if session.channel.basic_cancel(tag, BasicCancelOptions::default()).await.is_ok() {
+                while let Some(Ok(message)) = session.stream.next().await {
+                    self.inbox.put(self.read(message, &session.channel));
+                }
+            }
+        };
+        if timeout(self.link.limit(), retiring).await.is_err() {
+            tracing::warn!(queue = %self.queue, "RabbitMQ did not confirm the end of a consumer in time");
+        }
+    }
+}

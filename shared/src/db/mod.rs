@@ -1,0 +1,183 @@
+//! The database: connecting, transactions, and reading what an error means.
+//!
+//! ```text
+//! SQLite      write: 1 connection, BEGIN IMMEDIATE      read: up to 8 connections     one file, WAL, synchronous=FULL
+//! PostgreSQL  write and read: one pool                  statement, lock and idle-in-transaction timeouts
+//! ```
+//!
+//! Every write goes through [`Db::write_tx`]. A plain `BEGIN` that reads before it writes fails at once on SQLite when
+//! another writer is active; `BEGIN IMMEDIATE` waits its turn. [`Tx::commit`] wakes the relay when the transaction
+//! enqueued jobs, and not before.
+
+mod config;
+mod tx;
+
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
+
+pub use config::DatabaseConfig;
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, SqlErr, SqliteTransactionMode,
+    SqlxError, Statement, TransactionOptions, TransactionTrait,
+    sqlx::{
+        ConnectOptions as _,
+        sqlite::{SqliteJournalMode, SqliteSynchronous},
+    },
+};
+use tokio::sync::Notify;
+pub use tx::Tx;
+
+use crate::clock::Timestamp;
+
+/// A handle to the database; cloning it is cheap.
+#[derive(Clone, Debug)]
+pub struct Db {
+    write: DatabaseConnection,
+    read: DatabaseConnection,
+    enqueued: Arc<Notify>,
+}
+
+impl Db {
+    /// Connects; creates an SQLite file that does not exist.
+    ///
+    /// # Errors
+    /// When the URL is not understood or the database does not answer within the connect timeout.
+    pub async fn connect(config: &DatabaseConfig) -> Result<Self, DbErr> {
+        let sqlite = config.url.expose().starts_with("sqlite");
+        let (write, read) = if sqlite {
+            let write = Database::connect(options(config, 1)).await?;
+            (write, Database::connect(options(config, 8)).await?)
+        } else {
+            let pool = Database::connect(options(config, config.max_connections)).await?;
+            (pool.clone(), pool)
+        };
+        Ok(Self { write, read, enqueued: Arc::new(Notify::new()) })
+    }
+
+    /// Which engine this is.
+    #[must_use]
+    pub fn engine(&self) -> DbBackend {
+        self.write.get_database_backend()
+    }
+
+    /// Whether this is PostgreSQL.
+    #[must_use]
+    pub fn is_postgres(&self) -> bool {
+        self.engine() == DbBackend::Postgres
+    }
+
+    /// A connection for statements that only read.
+    #[must_use]
+    pub fn reader(&self) -> &DatabaseConnection {
+        &self.read
+    }
+
+    /// The connection that migrations run on.
+    #[must_use]
+    pub fn writer(&self) -> &DatabaseConnection {
+        &self.write
+    }
+
+    /// Starts a transaction that may write. On SQLite it is the only one until it ends, so nothing slow belongs inside.
+    ///
+    /// # Errors
+    /// When no connection is free within the acquire timeout.
+    pub async fn write_tx(&self) -> Result<Tx, DbErr> {
+        let options = TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        };
+        let inner = self.write.begin_with_options(options).await?;
+        Ok(Tx { inner, enqueued: AtomicBool::new(false), wake: Arc::clone(&self.enqueued) })
+    }
+
+    /// Resolves after a transaction that enqueued jobs has committed in this process.
+    pub async fn jobs_enqueued(&self) {
+        self.enqueued.notified().await;
+    }
+
+    /// Wakes the relay of this process.
+    pub fn wake_relay(&self) {
+        self.enqueued.notify_one();
+    }
+
+    /// The database's own clock.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn now(&self) -> Result<Timestamp, DbErr> {
+        let sql = if self.is_postgres() {
+            "SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now"
+        } else {
+            "SELECT CAST((julianday('now') - 2440587.5) * 86400000000 AS INTEGER) AS now"
+        };
+        let row = self.read.query_one_raw(Statement::from_string(self.engine(), sql)).await?;
+        row.ok_or_else(|| DbErr::RecordNotFound("clock".to_owned()))?.try_get("", "now").map(Timestamp)
+    }
+}
+
+fn options(config: &DatabaseConfig, connections: u32) -> ConnectOptions {
+    let mut options = ConnectOptions::new(config.url.expose().clone());
+    let statement_timeout = format!("{}s", config.statement_timeout_seconds);
+    options
+        .max_connections(connections)
+        .min_connections(1)
+        .acquire_timeout(Duration::from_secs(config.acquire_timeout_seconds))
+        .connect_timeout(Duration::from_secs(config.acquire_timeout_seconds))
+        .sqlx_logging(false)
+        .record_stmt_in_spans(false)
+        .test_before_acquire_if_idle_for(Duration::from_secs(10))
+        .map_sqlx_sqlite_opts(|sqlite| {
+            sqlite
+                .create_if_missing(true)
+                .journal_mode(SqliteJournalMode::Wal)
+                .synchronous(SqliteSynchronous::Full)
+                .busy_timeout(Duration::from_secs(5))
+                .foreign_keys(true)
+                .disable_statement_logging()
+        })
+        .map_sqlx_postgres_opts(move |postgres| {
+            postgres
+                .options([
+                    ("statement_timeout", statement_timeout.as_str()),
+                    ("lock_timeout", "5s"),
+                    ("idle_in_transaction_session_timeout", "15s"),
+                ])
+                .disable_statement_logging()
+        });
+    if let Some(schema) = &config.schema {
+        options.set_schema_search_path(schema.clone());
+    }
+    options
+}
+
+/// Whether an error says that a unique constraint was violated.
+#[must_use]
+pub fn is_unique_violation(err: &DbErr) -> bool {
+    matches!(err.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
+}
+
+/// Whether a driver error means that the database did not answer, rather than that it refused.
+#[must_use]
+pub fn is_connection_loss(err: &SqlxError) -> bool {
+    match err.as_database_error() {
+        // PostgreSQL: class 08 connection exception, class 57P operator intervention, 53300 too many connections,
+        // 55P03 lock not available, 57014 statement timeout. SQLite: 5 busy, 6 locked, 10 I/O error, 13 disk full.
+        Some(database) => database.code().is_some_and(|code| {
+            code.starts_with("08")
+                || code.starts_with("57")
+                || matches!(code.as_ref(), "53300" | "55P03" | "5" | "6" | "10" | "13" | "517" | "261")
+        }),
+        None => matches!(
+            err,
+            SqlxError::Io(_)
+                | SqlxError::Tls(_)
+                | SqlxError::Protocol(_)
+                | SqlxError::PoolTimedOut
+                | SqlxError::PoolClosed
+                | SqlxError::WorkerCrashed
+        ),
+    }
+}

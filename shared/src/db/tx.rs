@@ -1,0 +1,56 @@
+//! A transaction that may write, and that wakes the relay when it commits jobs.
+
+use std::{
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use sea_orm::{DatabaseTransaction, DbErr};
+use tokio::sync::Notify;
+
+/// A transaction that may write. Dropping it without [`Tx::commit`] rolls it back.
+#[derive(Debug)]
+pub struct Tx {
+    pub(super) inner: DatabaseTransaction,
+    pub(super) enqueued: AtomicBool,
+    pub(super) wake: Arc<Notify>,
+}
+
+impl Tx {
+    /// Makes everything in the transaction durable, then wakes the relay if jobs were enqueued.
+    ///
+    /// # Errors
+    /// When the database refuses the commit or is lost during it; the outcome is then unknown.
+    pub async fn commit(self) -> Result<(), DbErr> {
+        let Self { inner, enqueued, wake } = self;
+        inner.commit().await?;
+        if enqueued.load(Ordering::Relaxed) {
+            wake.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Undoes everything in the transaction.
+    ///
+    /// # Errors
+    /// When the database is lost; it then rolls back by itself.
+    pub async fn rollback(self) -> Result<(), DbErr> {
+        self.inner.rollback().await
+    }
+
+    /// Remembers that this transaction carries jobs.
+    pub(crate) fn mark_enqueued(&self) {
+        self.enqueued.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Deref for Tx {
+    type Target = DatabaseTransaction;
+
+    fn deref(&self) -> &DatabaseTransaction {
+        &self.inner
+    }
+}

@@ -1,0 +1,172 @@
+//! The relay: hands due jobs to the broker and marks them `dispatched`.
+//!
+//! Any number of relays may run. On PostgreSQL a pass holds its rows with `FOR UPDATE SKIP LOCKED` while it publishes,
+//! so relays share the work; on SQLite there is one process, and a pass holds nothing. A crash between publish and mark
+//! publishes again: a second message for a claimed or finished job is dropped by the worker. A message that the broker
+//! returned, refused or did not confirm in time stays due.
+
+use std::{sync::Arc, time::Duration};
+
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, LockBehavior, LockType},
+};
+
+use super::{
+    JobId, JobState, Queue,
+    entity::{Column, Entity, Model},
+};
+use crate::{
+    broker::{Broker, Dispatch},
+    clock::Timestamp,
+    kernel::Kernel,
+    lifecycle::{CancellationToken, Readiness},
+};
+
+/// Name of the relay among the components of a process.
+pub const COMPONENT: &str = "relay";
+
+/// Runs the relay until `stopping` is cancelled.
+pub async fn run(kernel: Arc<Kernel>, broker: Arc<dyn Broker>, readiness: Readiness, stopping: CancellationToken) {
+    readiness.expect(COMPONENT);
+    let poll = Duration::from_millis(kernel.config.jobs.poll_milliseconds);
+    let mut failures: u32 = 0;
+    while !stopping.is_cancelled() {
+        let pause = match pass(&kernel, broker.as_ref()).await {
+            Ok(Pass { published, refused: 0, full }) => {
+                failures = 0;
+                readiness.set(COMPONENT, Ok(()));
+                metrics::counter!("gatepost_relay_published_total").increment(published);
+                if full { Duration::ZERO } else { poll }
+            }
+            Ok(Pass { refused, .. }) => {
+                failures = failures.saturating_add(1);
+                metrics::counter!("gatepost_relay_refused_total").increment(refused);
+                readiness
+                    .set(COMPONENT, Err("the broker does not take messages; jobs wait in the database".to_owned()));
+                back_off(failures)
+            }
+            Err(error) => {
+                failures = failures.saturating_add(1);
+                tracing::warn!(%error, "relay pass failed");
+                readiness.set(COMPONENT, Err("the database does not answer".to_owned()));
+                back_off(failures)
+            }
+        };
+        if pause.is_zero() {
+            continue;
+        }
+        // A broker that refuses is left alone for the pause even when new jobs arrive.
+        let woken =
+            async { if failures == 0 { kernel.db.jobs_enqueued().await } else { std::future::pending().await } };
+        tokio::select! {
+            () = stopping.cancelled() => {}
+            () = woken => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+fn back_off(failures: u32) -> Duration {
+    Duration::from_millis(250 << failures.min(4))
+}
+
+/// What one pass did.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Pass {
+    /// Jobs that are now `dispatched`.
+    pub published: u64,
+    /// Jobs that the broker did not take.
+    pub refused: u64,
+    /// Whether there may be more due jobs at once.
+    pub full: bool,
+}
+
+/// Takes one batch of due jobs, publishes it and marks what was confirmed.
+///
+/// # Errors
+/// When the database fails; nothing is marked then, and the messages that went out are duplicates.
+pub async fn pass(kernel: &Kernel, broker: &dyn Broker) -> Result<Pass, DbErr> {
+    if !kernel.db.is_postgres() {
+        let due = due(kernel.db.reader(), kernel, false).await?;
+        if due.is_empty() {
+            return Ok(Pass::default());
+        }
+        let (outcome, confirmed) = publish(kernel, broker, due).await;
+        let tx = kernel.db.write_tx().await?;
+        mark(&*tx, kernel.clock.now(), confirmed).await?;
+        tx.commit().await?;
+        return Ok(outcome);
+    }
+    let tx = kernel.db.write_tx().await?;
+    let due = due(&*tx, kernel, true).await?;
+    let (outcome, confirmed) = publish(kernel, broker, due).await;
+    mark(&*tx, kernel.clock.now(), confirmed).await?;
+    tx.commit().await?;
+    Ok(outcome)
+}
+
+/// Due rows, the ones someone waits for first: a million notices never delay a login code.
+async fn due<C: ConnectionTrait>(db: &C, kernel: &Kernel, lock: bool) -> Result<Vec<Model>, DbErr> {
+    let now = kernel.clock.now();
+    let mut due = Vec::new();
+    for queue in Queue::ALL {
+        let mut query = Entity::find()
+            .filter(Column::Queue.eq(queue.as_str()))
+            .filter(Column::State.is_in([JobState::Queued, JobState::Retrying]))
+            .filter(Column::RunAt.lte(now))
+            .order_by_asc(Column::RunAt)
+            .limit(kernel.config.jobs.relay_batch);
+        if lock {
+            query = query.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
+        }
+        due.extend(query.all(db).await?);
+    }
+    Ok(due)
+}
+
+async fn publish(kernel: &Kernel, broker: &dyn Broker, due: Vec<Model>) -> (Pass, Vec<JobId>) {
+    let batch: Vec<Dispatch> = due.into_iter().map(to_dispatch).collect();
+    let full = u64::try_from(batch.len()).unwrap_or(u64::MAX) >= kernel.config.jobs.relay_batch;
+    let results = broker.publish(&batch).await;
+    let mut pass = Pass { full, ..Pass::default() };
+    let mut confirmed = Vec::with_capacity(batch.len());
+    for (dispatch, result) in batch.iter().zip(results) {
+        match result {
+            Ok(()) => {
+                pass.published += 1;
+                confirmed.push(dispatch.job_id);
+            }
+            Err(error) => {
+                pass.refused += 1;
+                tracing::warn!(job_id = %dispatch.job_id, %error, "job was not handed over; it stays due");
+            }
+        }
+    }
+    (pass, confirmed)
+}
+
+fn to_dispatch(job: Model) -> Dispatch {
+    Dispatch {
+        job_id: job.id,
+        queue: job.queue.parse().ok(),
+        name: job.name,
+        version: u16::try_from(job.version).unwrap_or(u16::MAX),
+        attempt: u16::try_from(job.attempt).unwrap_or(u16::MAX),
+        traceparent: job.traceparent,
+    }
+}
+
+async fn mark<C: ConnectionTrait>(db: &C, now: Timestamp, confirmed: Vec<JobId>) -> Result<(), DbErr> {
+    if confirmed.is_empty() {
+        return Ok(());
+    }
+    Entity::update_many()
+        .col_expr(Column::State, Expr::value(JobState::Dispatched.as_str()))
+        .col_expr(Column::DispatchedAt, Expr::value(now))
+        .filter(Column::Id.is_in(confirmed))
+        .filter(Column::State.is_in([JobState::Queued, JobState::Retrying]))
+        .exec(db)
+        .await
+        .map(|_| ())
+}

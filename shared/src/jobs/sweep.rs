@@ -1,0 +1,47 @@
+//! Garbage collection of finished jobs.
+
+use std::time::Duration;
+
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Job, JobState, Queue, Retry,
+    entity::{Column, Entity},
+};
+use crate::clock::Timestamp;
+
+/// Delete finished jobs that are older than the configured time. Dead jobs stay: an operator decides about them.
+#[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
+pub struct SweepFinishedJobs {
+    /// The schedule's window, which makes one job per window.
+    pub window: i64,
+}
+
+impl Job for SweepFinishedJobs {
+    const NAME: &'static str = "jobs.sweep_finished";
+    const VERSION: u16 = 1;
+    const QUEUE: Queue = Queue::Sweep;
+    const RETRY: Retry = Retry::SWEEP;
+    const EXPIRES: Option<Duration> = None;
+
+    fn dedup_key(&self) -> Option<String> {
+        Some(self.window.to_string())
+    }
+}
+
+/// Deletes up to `batch` jobs that ended before `before`; returns how many.
+///
+/// # Errors
+/// When the database fails.
+pub async fn finished<C: ConnectionTrait>(db: &C, before: Timestamp, batch: u64) -> Result<u64, DbErr> {
+    let old = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::State.is_in([JobState::Done, JobState::Expired, JobState::Cancelled]))
+        .filter(Column::FinishedAt.lt(before))
+        .limit(batch)
+        .into_query();
+    let result = Entity::delete_many().filter(Column::Id.in_subquery(old)).exec(db).await?;
+    Ok(result.rows_affected)
+}

@@ -1,0 +1,75 @@
+//! The domain that gateway and workers agree on.
+//!
+//! Reading order: [`kernel`] (what every use case holds), [`jobs`] (how the world is told), then any slice:
+//! its `mod.rs` draws the flow, `flow` decides, `store` queries, `jobs` names what is told.
+//!
+//! ```text
+//! kernel   ids clock secret fault client audit config db jobs broker rate_limit telemetry lifecycle
+//!    ▲
+//! users  domains ◄── password  email_mfa ◄── sessions  devices ◄── login  recovery  email_verification  signup
+//! ```
+//!
+//! A slice reaches another one only through the functions its `mod.rs` exports; `entity` and `store` are private.
+
+pub mod audit;
+pub mod broker;
+pub mod client;
+pub mod clock;
+pub mod config;
+pub mod db;
+pub mod devices;
+pub mod domains;
+pub mod email_mfa;
+pub mod email_verification;
+pub mod fault;
+pub mod ids;
+pub mod jobs;
+pub mod kernel;
+pub mod lifecycle;
+pub mod login;
+pub mod mail;
+pub mod password;
+pub mod rate_limit;
+pub mod recovery;
+pub mod secret;
+pub mod sessions;
+pub mod signup;
+pub mod telemetry;
+pub mod users;
+
+use fault::ProblemKind;
+use jobs::{CatalogEntry, entry};
+
+/// Every kind of job, against which handlers, fixtures and the published schema are checked.
+pub const CATALOG: &[CatalogEntry] = &[
+    entry::<email_mfa::SendLoginCode>(),
+    entry::<email_verification::SendVerification>(),
+    entry::<email_verification::SweepVerifications>(),
+    entry::<jobs::sweep::SweepFinishedJobs>(),
+    entry::<login::SweepLogins>(),
+    entry::<password::NotifyPasswordChanged>(),
+    entry::<recovery::SendResetLink>(),
+    entry::<recovery::SweepResets>(),
+    entry::<sessions::SweepEndedSessions>(),
+    entry::<signup::SendExistingAccountNotice>(),
+    entry::<users::NotifyEmailChanged>(),
+];
+
+/// Every kind of problem of the domain; the gateway adds those of its edge.
+#[must_use]
+pub fn problems() -> Vec<&'static ProblemKind> {
+    [
+        fault::PROBLEMS,
+        domains::PROBLEMS,
+        email_verification::PROBLEMS,
+        jobs::problems::PROBLEMS,
+        login::PROBLEMS,
+        mail::PROBLEMS,
+        password::PROBLEMS,
+        recovery::PROBLEMS,
+        sessions::PROBLEMS,
+        signup::PROBLEMS,
+        users::PROBLEMS,
+    ]
+    .concat()
+}

@@ -1,0 +1,245 @@
+//! The first step: an address and a password.
+
+use sea_orm::{ActiveValue::Set, DbErr};
+use serde_json::json;
+
+use super::session::{self, SignedIn};
+use crate::{
+    audit::{self, AuditEvent},
+    client::Client,
+    clock::Timestamp,
+    devices, domains,
+    email_mfa::{self, SendLoginCode},
+    email_verification, jobs,
+    kernel::Kernel,
+    login::{
+        LoginError, LoginId,
+        entity::{ActiveModel, LoginState},
+        step::{self, Facts, Step},
+        store,
+    },
+    mail,
+    password::{self, HashPool, Ticket},
+    rate_limit::{self, Verdict},
+    secret::{self, Redacted},
+    sessions::{Principal, Proof, Transport},
+    users::{self, Email, User},
+};
+
+/// What a client sends to sign in.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    /// E-mail address.
+    pub email: String,
+    /// Password.
+    pub password: Redacted<String>,
+    /// How the session will be kept.
+    pub transport: Transport,
+}
+
+/// What the request brings along.
+#[derive(Clone, Debug, Default)]
+pub struct Context {
+    /// The live session that it carries.
+    pub live: Option<Principal>,
+    /// The cookie of a trusted device.
+    pub device_token: Option<Redacted<String>>,
+}
+
+/// What a step of a login leads to.
+#[derive(Debug)]
+pub enum Outcome {
+    /// A session.
+    SignedIn(Box<SignedIn>),
+    /// A code by mail.
+    EmailMfaRequired(PendingStep),
+    /// Proof of the address by mail.
+    EmailVerificationRequired,
+}
+
+/// A login that waits for a mailed code.
+#[derive(Debug)]
+pub struct PendingStep {
+    /// Its id.
+    pub login_id: LoginId,
+    /// The secret that binds it to this client.
+    pub login_token: Redacted<String>,
+    /// How the client wants to keep its session.
+    pub transport: Transport,
+    /// The address, masked.
+    pub masked_email: String,
+    /// Good until.
+    pub expires_at: Timestamp,
+}
+
+/// Checks an address and a password, in the documented order, and decides what comes next.
+///
+/// # Errors
+/// When the attempt is refused; wrong, unknown and disabled are told apart by nothing.
+pub async fn start(
+    kernel: &Kernel,
+    hasher: &HashPool,
+    client: &Client,
+    attempt: Attempt,
+    context: &Context,
+) -> Result<Outcome, LoginError> {
+    let email = Email::parse(&attempt.email).ok();
+    if let Some(email) = &email {
+        domains::ensure_password_allowed(&kernel.config.domains, email)?;
+    }
+    let ticket = hasher.reserve()?;
+    reserve_attempt(kernel, client).await?;
+    let (user, upgrade) = match verify(kernel, ticket, email.as_ref(), attempt.password.expose()).await? {
+        Some(found) => found,
+        None => return refuse(kernel, client, email.as_ref()).await,
+    };
+    if let Some((before, after)) = upgrade {
+        let tx = kernel.db.write_tx().await?;
+        password::upgrade(&*tx, user.id, &before, after).await?;
+        tx.commit().await?;
+    }
+    let facts = facts(kernel, &user, context).await?;
+    match step::next(facts) {
+        Step::VerifyEmail => ask_for_proof(kernel, client, &user).await,
+        Step::SignIn => sign_in(kernel, client, user, context, attempt.transport).await,
+        Step::EmailMfa => send_code(kernel, client, &user, attempt.transport).await,
+        Step::EmailNotAvailable => Err(LoginError::EmailNotAvailable),
+    }
+}
+
+/// Counts the attempt before anything is verified. Lockout per account belongs here as well.
+async fn reserve_attempt(kernel: &Kernel, client: &Client) -> Result<(), LoginError> {
+    let tx = kernel.db.write_tx().await?;
+    let network = client.network();
+    let scope = ("login.network", network.as_str());
+    let limit = kernel.config.login.per_network;
+    let verdict = rate_limit::check(&*tx, &kernel.keys, kernel.clock.now(), limit, scope).await?;
+    tx.commit().await?;
+    match verdict {
+        Verdict::Allowed => Ok(()),
+        Verdict::Denied(wait) => Err(LoginError::Throttled(wait)),
+    }
+}
+
+type Upgrade = (password::StoredPassword, password::StoredPassword);
+
+/// The user, if the password is theirs. Unknown and disabled users cost the same hash and the same queries.
+async fn verify(
+    kernel: &Kernel,
+    ticket: Ticket,
+    email: Option<&Email>,
+    password: &str,
+) -> Result<Option<(User, Option<Upgrade>)>, LoginError> {
+    let db = kernel.db.reader();
+    let user = match email {
+        Some(email) => users::find_by_email(db, email).await?,
+        None => None,
+    };
+    let nobody = users::UserId(uuid::Uuid::nil());
+    let stored = password::find(db, user.as_ref().map_or(nobody, |user| user.id)).await?;
+    if password.len() > kernel.config.password.max_bytes {
+        // No stored password is that long; the hash would only cost time.
+        return Ok(None);
+    }
+    let found = ticket.verify(stored.clone(), password).await?;
+    let user = user.filter(|user| found.is_right && user.is_active());
+    Ok(user.map(|user| (user, stored.zip(found.upgrade))))
+}
+
+async fn refuse(kernel: &Kernel, client: &Client, email: Option<&Email>) -> Result<Outcome, LoginError> {
+    let tx = kernel.db.write_tx().await?;
+    let user = match email {
+        Some(email) => users::find_by_email(&*tx, email).await?,
+        None => None,
+    };
+    let event = AuditEvent {
+        action: "login.start",
+        outcome: audit::Outcome::Failure,
+        user_id: user.map(|user| user.id.0),
+        client: Some(client),
+        detail: json!({ "email": email.map(Email::masked) }),
+    };
+    audit::record(&*tx, kernel.clock.as_ref(), event).await?;
+    tx.commit().await?;
+    Err(LoginError::InvalidCredentials)
+}
+
+async fn facts(kernel: &Kernel, user: &User, context: &Context) -> Result<Facts, DbErr> {
+    let db = kernel.db.reader();
+    let device_token = context.device_token.as_ref().map(|token| token.expose().as_str());
+    Ok(Facts {
+        is_verified: user.is_verified(),
+        mail_is_available: kernel.config.mail.is_available(),
+        mail_is_suppressed: mail::is_suppressed(db, kernel, &user.email_normalised).await?,
+        is_reauthentication: context.live.as_ref().is_some_and(|live| live.user.id == user.id),
+        device_is_trusted: devices::is_trusted(kernel, user, "email_mfa", device_token).await?,
+        has_bypass: email_mfa::has_bypass(db, user.id, kernel.clock.now()).await?,
+    })
+}
+
+async fn ask_for_proof(kernel: &Kernel, client: &Client, user: &User) -> Result<Outcome, LoginError> {
+    // The limit of resends holds here too; above it the answer is the same and no further mail goes out.
+    email_verification::resend(kernel, client, &user.email).await.map_err(|err| match err {
+        email_verification::EmailVerificationError::Database(err) => LoginError::Database(err),
+        _ => LoginError::EmailNotAvailable,
+    })?;
+    Ok(Outcome::EmailVerificationRequired)
+}
+
+async fn sign_in(
+    kernel: &Kernel,
+    client: &Client,
+    user: User,
+    context: &Context,
+    transport: Transport,
+) -> Result<Outcome, LoginError> {
+    let tx = kernel.db.write_tx().await?;
+    let proof = Proof { amr: vec!["pwd"] };
+    let signed_in = session::open(kernel, &tx, client, (user, context.live.as_ref()), (proof, transport)).await?;
+    tx.commit().await?;
+    Ok(Outcome::SignedIn(Box::new(signed_in)))
+}
+
+async fn send_code(kernel: &Kernel, client: &Client, user: &User, transport: Transport) -> Result<Outcome, LoginError> {
+    let now = kernel.clock.now();
+    let tx = kernel.db.write_tx().await?;
+    let per_user = user.id.to_string();
+    let limit = kernel.config.email_mfa.per_user;
+    let verdict = rate_limit::check(&*tx, &kernel.keys, now, limit, ("email_mfa.user", &per_user)).await?;
+    if let Verdict::Denied(wait) = verdict {
+        return Err(LoginError::Throttled(wait));
+    }
+    let login_id = LoginId::next();
+    let login_token = secret::mint("gplt_");
+    let expires_at = now + kernel.config.email_mfa.validity();
+    let row = ActiveModel {
+        id: Set(login_id),
+        user_id: Set(user.id),
+        auth_epoch: Set(user.auth_epoch),
+        state: Set(LoginState::EmailMfa),
+        binding: Set(secret::digest(login_token.expose())),
+        is_token_transport: Set(transport == Transport::Token),
+        key_id: Set(kernel.keys.current().to_owned()),
+        send: Set(1),
+        sent_at: Set(now),
+        attempts: Set(0),
+        ip: Set(client.ip.to_string()),
+        user_agent: Set(client.user_agent.clone()),
+        created_at: Set(now),
+        expires_at: Set(expires_at),
+        finished_at: Set(None),
+    };
+    store::insert(&*tx, row).await?;
+    jobs::enqueue(&tx, kernel.clock.as_ref(), &SendLoginCode { login_id: login_id.0, send: 1 }).await?;
+    let event = AuditEvent {
+        action: "login.start",
+        outcome: audit::Outcome::Success,
+        user_id: Some(user.id.0),
+        client: Some(client),
+        detail: json!({ "login_id": login_id, "next": "email_mfa" }),
+    };
+    audit::record(&*tx, kernel.clock.as_ref(), event).await?;
+    tx.commit().await?;
+    let masked_email = user.address().map(|email| email.masked()).unwrap_or_default();
+    Ok(Outcome::EmailMfaRequired(PendingStep { login_id, login_token, transport, masked_email, expires_at }))
+}

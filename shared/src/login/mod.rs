@@ -1,0 +1,35 @@
+//! Login: the order of checks between an address with a password and a session.
+//!
+//! ```text
+//! start ── domain demands a provider ─────────────────────────────► sso_enforced
+//!       ── too many attempts ─────────────────────────────────────► throttled
+//!       ── wrong, unknown, disabled ──────────────────────────────► invalid_credentials, the same in every byte
+//!       ── address unproven ──────────────────────────────────────► email_verification_required + mail
+//!       ── same user on a live session | trusted device | bypass ─► session
+//!       ── no mail can reach the user ────────────────────────────► email_not_available
+//!       ── otherwise ─────────────────────────────────────────────► pending row + mail
+//! pending ── code | link, from the browser that began ──► session
+//!         ── expired | epoch moved | too many tries ──► dead
+//! ```
+//!
+//! What comes next is decided by [`step::next`], a pure function over what is known. A pending login is a row with an
+//! explicit state, bound to the client that began it; a try is counted before it is compared; finishing is one
+//! conditional update.
+
+mod config;
+mod entity;
+mod error;
+mod flow;
+mod jobs;
+pub mod step;
+mod store;
+
+pub use config::LoginConfig;
+pub use entity::LoginId;
+pub use error::{LoginError, PROBLEMS};
+pub use flow::{
+    Attempt, Completion, Context, EmailProof, LoginCodeMail, Outcome, PendingStep, SignedIn, complete_email_mfa,
+    login_code_mail, resend_email_mfa, start,
+};
+pub use jobs::SweepLogins;
+pub use store::sweep;

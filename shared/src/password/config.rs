@@ -1,0 +1,29 @@
+//! Section `password` of the configuration.
+
+use serde::Deserialize;
+
+/// How passwords are judged and hashed.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordConfig {
+    /// argon2id memory in KiB.
+    pub memory_kib: u32,
+    /// argon2id passes.
+    pub passes: u32,
+    /// argon2id lanes.
+    pub lanes: u32,
+    /// Threads that hash; 0 for one per core.
+    pub threads: usize,
+    /// Waiting hashes per thread before requests are refused.
+    pub queue_per_thread: usize,
+    /// How long a hash may wait.
+    pub wait_milliseconds: u64,
+    /// How long after the last hash the memory blocks are given back.
+    pub release_after_seconds: u64,
+    /// Shortest password, in bytes.
+    pub min_bytes: usize,
+    /// Longest password, in bytes.
+    pub max_bytes: usize,
+    /// Lowest accepted zxcvbn score.
+    pub min_score: u8,
+}

@@ -1,0 +1,45 @@
+//! What can go wrong with a password, and the problem it becomes.
+
+use std::time::Duration;
+
+use sea_orm::DbErr;
+
+use super::Overloaded;
+use crate::fault::{Fault, FieldError, ProblemKind, UNAVAILABLE, VALIDATION};
+
+/// The kinds of this slice: it uses the kernel's.
+pub const PROBLEMS: &[&ProblemKind] = &[];
+
+/// Why a use case of this slice failed.
+#[derive(Debug, thiserror::Error)]
+pub enum PasswordError {
+    /// The new password breaks rules.
+    #[error("the new password breaks rules")]
+    Rejected(Vec<FieldError>),
+    /// No hash can be computed in time.
+    #[error(transparent)]
+    Overloaded(#[from] Overloaded),
+    /// The last proof of identity is too old.
+    #[error("the last proof of identity is too old")]
+    ReauthenticationRequired,
+    /// The database failed.
+    #[error("database: {0}")]
+    Database(#[from] DbErr),
+}
+
+impl From<Overloaded> for Fault {
+    fn from(err: Overloaded) -> Self {
+        Self::of(&UNAVAILABLE).retry_after(Duration::from_secs(1)).source(err)
+    }
+}
+
+impl From<PasswordError> for Fault {
+    fn from(err: PasswordError) -> Self {
+        match err {
+            PasswordError::Rejected(errors) => Self::of(&VALIDATION).errors(errors),
+            PasswordError::Overloaded(err) => err.into(),
+            PasswordError::ReauthenticationRequired => Self::of(&crate::fault::REAUTHENTICATION_REQUIRED),
+            PasswordError::Database(err) => err.into(),
+        }
+    }
+}

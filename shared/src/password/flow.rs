@@ -1,0 +1,65 @@
+//! Use cases: judging a new password, changing one.
+//!
+//! What a change means for sessions is decided by the caller through [`Change`], because sessions stand above this slice.
+
+use super::{HashPool, PasswordError, StoredPassword, store, strength};
+use crate::{
+    fault::FieldError,
+    kernel::Kernel,
+    users::{Email, User},
+};
+
+/// Judges a new password off the runtime's threads.
+///
+/// # Errors
+/// Every rule that fails, each pointing at `pointer`.
+pub async fn validate(
+    kernel: &Kernel,
+    password: &str,
+    (email, names): (Option<&Email>, &[Option<&str>]),
+    pointer: &'static str,
+) -> Result<(), PasswordError> {
+    let known = strength::known_about(email, names);
+    let (config, password) = (kernel.config.password.clone(), zeroize::Zeroizing::new(password.to_owned()));
+    let judged = tokio::task::spawn_blocking(move || strength::check(&config, &password, &known, pointer)).await;
+    match judged {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(errors)) => Err(PasswordError::Rejected(errors)),
+        Err(_) => Err(PasswordError::Overloaded(super::Overloaded)),
+    }
+}
+
+/// A verified wish for a new password, ready to be written.
+#[derive(Debug)]
+pub struct Change {
+    /// The hash to store.
+    pub stored: StoredPassword,
+}
+
+/// Checks the current password of `user` where there is one, judges the new one and hashes it.
+///
+/// # Errors
+/// When the current password is missing or wrong, the new one breaks rules, or no hash can be computed in time.
+pub async fn change(
+    kernel: &Kernel,
+    hasher: &HashPool,
+    user: &User,
+    current: Option<&str>,
+    replacement: &str,
+) -> Result<Change, PasswordError> {
+    let email = user.address();
+    let names = [user.first_name.as_deref(), user.last_name.as_deref()];
+    if let Some(stored) = store::find(kernel.db.reader(), user.id).await? {
+        let Some(current) = current else { return Err(rejected("required", "The current password is required.")) };
+        if !hasher.reserve()?.verify(Some(stored), current).await?.is_right {
+            return Err(rejected("incorrect_password", "The current password is wrong."));
+        }
+    }
+    validate(kernel, replacement, (email.as_ref(), &names), "/new_password").await?;
+    let stored = hasher.reserve()?.hash(replacement).await?;
+    Ok(Change { stored })
+}
+
+fn rejected(code: &'static str, detail: &str) -> PasswordError {
+    PasswordError::Rejected(vec![FieldError { pointer: "/current_password", code, detail: detail.to_owned() }])
+}

@@ -1,0 +1,33 @@
+//! Section `sessions` of the configuration.
+
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// How long sessions live.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SessionsConfig {
+    /// Longest age.
+    pub age_seconds: u64,
+    /// Longest time without a request; 0 for no limit.
+    pub idle_seconds: u64,
+    /// How precisely the last use is recorded.
+    pub touch_seconds: u64,
+    /// How recent the last proof of identity must be for a sensitive change.
+    pub sensitive_within_seconds: u64,
+}
+
+impl SessionsConfig {
+    /// Longest age.
+    #[must_use]
+    pub fn age(&self) -> Duration {
+        Duration::from_secs(self.age_seconds)
+    }
+
+    /// Longest time without a request, if there is a limit.
+    #[must_use]
+    pub fn idle(&self) -> Option<Duration> {
+        (self.idle_seconds > 0).then(|| Duration::from_secs(self.idle_seconds))
+    }
+}

@@ -1,0 +1,179 @@
+//! Use cases: opening, checking and ending sessions.
+
+use std::time::Duration;
+
+use sea_orm::{ActiveValue::Set, DbErr};
+use serde_json::json;
+
+use super::{
+    SessionError, SessionId, SessionsConfig,
+    entity::{ActiveModel, Model},
+    store,
+};
+use crate::{
+    audit::{self, AuditEvent, Outcome},
+    client::Client,
+    clock::Timestamp,
+    db::Tx,
+    kernel::Kernel,
+    secret::{self, Redacted},
+    users::{User, UserId},
+};
+
+/// What every session token begins with.
+const PREFIX: &str = "gpst_";
+/// Length of a session token: the prefix and 256 bits in base64url.
+const TOKEN_LENGTH: usize = 5 + 43;
+
+/// How the client keeps its session.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Transport {
+    /// In a cookie that scripts cannot read.
+    #[default]
+    Cookie,
+    /// As a bearer token that the client stores.
+    Token,
+}
+
+/// How a user proved who they are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// RFC 8176 values, and `email` for a mailed code.
+    pub amr: Vec<&'static str>,
+}
+
+/// A session that was just opened; the token is not recoverable later.
+#[derive(Debug)]
+pub struct Opened {
+    /// Its id.
+    pub id: SessionId,
+    /// What the client presents from now on.
+    pub session_token: Redacted<String>,
+    /// When it ends at the latest.
+    pub expires_at: Timestamp,
+    /// When it was opened.
+    pub created_at: Timestamp,
+    /// How the user proved who they are.
+    pub amr: Vec<&'static str>,
+}
+
+/// Opens a session for `user` in the caller's transaction.
+///
+/// # Errors
+/// When the database fails.
+pub async fn open(kernel: &Kernel, tx: &Tx, client: &Client, user: &User, proof: Proof) -> Result<Opened, DbErr> {
+    let now = kernel.clock.now();
+    let session_token = secret::mint(PREFIX);
+    let id = SessionId::next();
+    let expires_at = now + kernel.config.sessions.age();
+    let row = ActiveModel {
+        id: Set(id),
+        user_id: Set(user.id),
+        digest: Set(secret::digest(session_token.expose())),
+        auth_epoch: Set(user.auth_epoch),
+        amr: Set(proof.amr.join(",")),
+        ip: Set(client.ip.to_string()),
+        user_agent: Set(client.user_agent.clone()),
+        created_at: Set(now),
+        reauthenticated_at: Set(now),
+        seen_at: Set(now),
+        expires_at: Set(expires_at),
+        revoked_at: Set(None),
+    };
+    store::insert(&**tx, row).await?;
+    Ok(Opened { id, session_token, expires_at, created_at: now, amr: proof.amr })
+}
+
+/// The user and session behind a request.
+#[derive(Clone, Debug)]
+pub struct Principal {
+    /// The session.
+    pub session_id: SessionId,
+    /// The user.
+    pub user: User,
+    /// When the user last proved who they are.
+    pub reauthenticated_at: Timestamp,
+    /// RFC 8176 values, comma-separated.
+    pub amr: String,
+}
+
+/// Finds whose session this token is.
+///
+/// # Errors
+/// When it is not valid, has expired, or the database fails.
+pub async fn authenticate(kernel: &Kernel, session_token: &str) -> Result<Principal, SessionError> {
+    if session_token.len() != TOKEN_LENGTH || !session_token.starts_with(PREFIX) {
+        return Err(SessionError::Invalid);
+    }
+    let now = kernel.clock.now();
+    let found = store::find(kernel.db.reader(), &secret::digest(session_token)).await?;
+    let (session, user) = found.ok_or(SessionError::Invalid)?;
+    judge(&kernel.config.sessions, &session, &user, now)?;
+    if now.since(session.seen_at) >= Duration::from_secs(kernel.config.sessions.touch_seconds) {
+        let tx = kernel.db.write_tx().await?;
+        store::touch(&*tx, session.id, now).await?;
+        tx.commit().await?;
+    }
+    Ok(Principal { session_id: session.id, user, reauthenticated_at: session.reauthenticated_at, amr: session.amr })
+}
+
+/// Whether a stored session is good at this moment.
+fn judge(config: &SessionsConfig, session: &Model, user: &User, now: Timestamp) -> Result<(), SessionError> {
+    if session.revoked_at.is_some() || session.auth_epoch != user.auth_epoch || !user.is_active() {
+        return Err(SessionError::Invalid);
+    }
+    let idle = config.idle().is_some_and(|limit| session.seen_at + limit <= now);
+    // The configured age counts from the start even when it was shortened later.
+    if session.expires_at <= now || session.created_at + config.age() <= now || idle {
+        return Err(SessionError::Expired);
+    }
+    Ok(())
+}
+
+/// Demands that the user proved who they are recently.
+///
+/// # Errors
+/// When the last proof is older than the configured time.
+pub fn require_recent(kernel: &Kernel, principal: &Principal) -> Result<(), SessionError> {
+    let within = Duration::from_secs(kernel.config.sessions.sensitive_within_seconds);
+    if principal.reauthenticated_at + within <= kernel.clock.now() {
+        return Err(SessionError::ReauthenticationRequired);
+    }
+    Ok(())
+}
+
+/// Ends one session by its owner's wish.
+///
+/// # Errors
+/// When the database fails.
+pub async fn log_out(kernel: &Kernel, client: &Client, principal: &Principal) -> Result<(), SessionError> {
+    let tx = kernel.db.write_tx().await?;
+    store::revoke(&*tx, principal.user.id, principal.session_id, kernel.clock.now()).await?;
+    let event = AuditEvent {
+        action: "sessions.log_out",
+        outcome: Outcome::Success,
+        user_id: Some(principal.user.id.0),
+        client: Some(client),
+        detail: json!({ "session_id": principal.session_id }),
+    };
+    audit::record(&*tx, kernel.clock.as_ref(), event).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// After the user's epoch moved to `auth_epoch`: ends all other sessions, and carries `kept` over if there is one.
+///
+/// # Errors
+/// When the database fails.
+pub async fn settle(
+    tx: &Tx,
+    user_id: UserId,
+    kept: Option<SessionId>,
+    auth_epoch: i64,
+    now: Timestamp,
+) -> Result<u64, DbErr> {
+    if let Some(kept) = kept {
+        store::carry_over(&**tx, kept, auth_epoch).await?;
+    }
+    store::revoke_others(&**tx, user_id, kept, now).await
+}

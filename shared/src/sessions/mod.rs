@@ -1,0 +1,24 @@
+//! Sessions: what a finished login yields, and what every later request presents.
+//!
+//! ```text
+//! login ── open ──► row (hash of the token, epoch, age) ── token, shown once, in a cookie or a bearer header
+//! request ── authenticate ──► row joined with its user: revoked? too old? epoch moved? user disabled?
+//! logout, password change, reset ── revoke ──► refused from the next request on, by every gateway
+//! ```
+//!
+//! Invariants: the database holds a digest of the token only; every check happens at use, never by a sweep; moving
+//! `auth_epoch` on the user ends all of a user's sessions without touching their rows.
+
+mod config;
+mod entity;
+mod error;
+mod flow;
+mod jobs;
+mod store;
+
+pub use config::SessionsConfig;
+pub use entity::SessionId;
+pub use error::{PROBLEMS, SESSION_EXPIRED, SessionError, UNAUTHENTICATED};
+pub use flow::{Opened, Principal, Proof, Transport, authenticate, log_out, open, require_recent, settle};
+pub use jobs::SweepEndedSessions;
+pub use store::{revoke, revoke_others, sweep};

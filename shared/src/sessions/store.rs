@@ -1,0 +1,109 @@
+//! Queries on `sessions`.
+
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
+    sea_query::{Expr, ExprTrait},
+};
+
+use super::{
+    SessionId,
+    entity::{ActiveModel, Column, Entity, Model},
+};
+use crate::{
+    clock::Timestamp,
+    users::{User, UserId},
+};
+
+/// Adds a session.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn insert<C: ConnectionTrait>(db: &C, row: ActiveModel) -> Result<(), DbErr> {
+    Entity::insert(row).exec_without_returning(db).await.map(|_| ())
+}
+
+/// The session with this digest and its user, in one query.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn find<C: ConnectionTrait>(db: &C, digest: &[u8]) -> Result<Option<(Model, User)>, DbErr> {
+    let Some(session) = Entity::find().filter(Column::Digest.eq(digest)).one(db).await? else { return Ok(None) };
+    let user = crate::users::find(db, session.user_id).await?;
+    Ok(user.map(|user| (session, user)))
+}
+
+/// Records a use.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn touch<C: ConnectionTrait>(db: &C, id: SessionId, now: Timestamp) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::SeenAt, Expr::value(now))
+        .filter(Column::Id.eq(id))
+        .filter(Column::SeenAt.lt(now))
+        .exec(db)
+        .await
+        .map(|_| ())
+}
+
+/// Ends a session of this user. False when it had ended, is another user's or does not exist.
+///
+/// # Errors
+/// When the database fails.
+pub async fn revoke<C: ConnectionTrait>(db: &C, user_id: UserId, id: SessionId, now: Timestamp) -> Result<bool, DbErr> {
+    let result = Entity::update_many()
+        .col_expr(Column::RevokedAt, Expr::value(now))
+        .filter(Column::Id.eq(id))
+        .filter(Column::UserId.eq(user_id))
+        .filter(Column::RevokedAt.is_null())
+        .exec(db)
+        .await?;
+    Ok(result.rows_affected == 1)
+}
+
+/// Ends all sessions of this user but `kept`; returns how many ended.
+///
+/// # Errors
+/// When the database fails.
+pub async fn revoke_others<C: ConnectionTrait>(
+    db: &C,
+    user_id: UserId,
+    kept: Option<SessionId>,
+    now: Timestamp,
+) -> Result<u64, DbErr> {
+    let mut update = Entity::update_many()
+        .col_expr(Column::RevokedAt, Expr::value(now))
+        .filter(Column::UserId.eq(user_id))
+        .filter(Column::RevokedAt.is_null());
+    if let Some(kept) = kept {
+        update = update.filter(Column::Id.ne(kept));
+    }
+    update.exec(db).await.map(|result| result.rows_affected)
+}
+
+/// Carries a session over to a new epoch of its user.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn carry_over<C: ConnectionTrait>(db: &C, id: SessionId, auth_epoch: i64) -> Result<(), DbErr> {
+    Entity::update_many()
+        .col_expr(Column::AuthEpoch, Expr::value(auth_epoch))
+        .filter(Column::Id.eq(id))
+        .exec(db)
+        .await
+        .map(|_| ())
+}
+
+/// Deletes up to `batch` sessions that ended before `before`; returns how many.
+///
+/// # Errors
+/// When the database fails.
+pub async fn sweep<C: ConnectionTrait>(db: &C, before: Timestamp, batch: u64) -> Result<u64, DbErr> {
+    let ended = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::ExpiresAt.lt(before).or(Column::RevokedAt.lt(before)))
+        .limit(batch)
+        .into_query();
+    Entity::delete_many().filter(Column::Id.in_subquery(ended)).exec(db).await.map(|result| result.rows_affected)
+}

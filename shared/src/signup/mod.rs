@@ -1,0 +1,19 @@
+//! Sign-up: a new user, or a neutral answer.
+//!
+//! ```text
+//! POST /api/signup ── limit ──► judge ──► hash ──► one transaction:
+//!     address is free          user + password + verification mail
+//!     user is unverified       verification mail; this sign-up's password takes effect with this mail's link
+//!     user is verified         a mail to the owner: someone tried to sign up with your address
+//! ──► 202, the same in all three
+//! ```
+//!
+//! The first user of an installation becomes its admin.
+
+mod error;
+mod flow;
+mod jobs;
+
+pub use error::{PROBLEMS, SignupError};
+pub use flow::{SignUp, sign_up};
+pub use jobs::SendExistingAccountNotice;
