@@ -41,7 +41,7 @@ impl Component {
 /// `GET /health/live`: 200 as long as the process runs.
 #[must_use]
 pub fn live() -> RouteMethod {
-    get(make(|_| async { Ok(json(StatusCode::OK, r#"{"status":"live"}"#.to_owned())) }))
+    get(make(|_| async { Ok::<_, poem::Error>(json(StatusCode::OK, r#"{"status":"live"}"#.to_owned())) }))
 }
 
 /// `GET /health/ready`: 200 when every component is ready, 503 with the reasons otherwise.
@@ -50,7 +50,7 @@ pub fn ready(state: &AppState) -> RouteMethod {
     let state = state.clone();
     get(make(move |_| {
         let state = state.clone();
-        async move { Ok(readiness(&state).await) }
+        async move { Ok::<_, poem::Error>(readiness(&state).await) }
     }))
 }
 

@@ -1,1 +1,115 @@
-//! Gatepost.
+//! The HTTP gateway: it decides who someone is, at once; everything else it leaves to jobs.
+//!
+//! Reading order: [`app`] (what is where), [`middleware`] (what every request passes), [`spec`] and [`api`] (the
+//! operations), [`security`] (who calls), [`problem`] (what failure looks like), [`pages`] (what mailed links lead to),
+//! [`server`] (the listener).
+//!
+//! ```text
+//! listener ─► middleware ─► /api            OpenAPI operations ─► flows in `shared`
+//!                           /openapi.json   /docs
+//!                           /reset …        pages ─► the same flows
+//!                           /health …       /_health
+//!                           /dev/mailbox    developer's mails
+//! second listener ─► /metrics, /health
+//! ```
+
+pub mod api;
+pub mod dev_mailbox;
+pub mod health;
+pub mod metrics_listener;
+pub mod middleware;
+pub mod operations;
+pub mod pages;
+pub mod paging;
+pub mod problem;
+pub mod problem_kinds;
+pub mod security;
+pub mod server;
+pub mod spec;
+pub mod state;
+pub mod web;
+
+#[cfg(test)]
+mod tests;
+
+use std::{sync::Arc, time::Duration};
+
+use poem::{EndpointExt, Response, Route, endpoint::BoxEndpoint};
+use serde_json::Value;
+
+use crate::{
+    middleware::{
+        access_log::AccessLog, client::IdentifyClient, csrf::RefuseForeign, diagnose::Diagnose, edge::Edge,
+        limits::Limits, panic::CatchPanic, path::NormalisePath, request_id::AssignRequestId,
+        security_headers::SecurityHeaders, timeout::Timeout,
+    },
+    operations::Operations,
+};
+pub use crate::{problem::problem, state::AppState};
+
+/// Addresses that are not in the API document.
+const OTHER_ADDRESSES: &[(&str, &[&str])] = &[
+    ("/openapi.json", &["GET"]),
+    ("/docs", &["GET"]),
+    ("/docs/reference.js", &["GET"]),
+    ("/health/live", &["GET"]),
+    ("/health/ready", &["GET"]),
+    ("/_health", &["GET"]),
+    ("/dev/mailbox", &["GET"]),
+    ("/api/dev/mailbox", &["GET"]),
+    ("/assets/gatepost.css", &["GET"]),
+    ("/login/email", &["GET", "POST"]),
+    ("/reset", &["GET", "POST"]),
+    ("/verify_email", &["GET", "POST"]),
+];
+
+/// Everything behind the public listener.
+#[must_use]
+pub fn app(state: AppState) -> BoxEndpoint<'static, Response> {
+    let (routes, document) = routes(&state);
+    guard(routes, &document, state)
+}
+
+/// What every request passes on its way to the routes.
+fn guard(routes: Route, document: &Value, state: AppState) -> BoxEndpoint<'static, Response> {
+    let http = &state.kernel.config.http;
+    let operations = Arc::new(Operations::of(document).with(OTHER_ADDRESSES));
+    // From the inside out; see `middleware` for the same list from the outside in.
+    let guarded = routes
+        .with(Diagnose(Arc::clone(&operations)))
+        .with(RefuseForeign { public_origin: http.origin() })
+        .with(Limits::of(http))
+        .with(Timeout(Duration::from_secs(http.request_timeout_seconds)))
+        .with(CatchPanic)
+        .boxed();
+    guarded
+        .with(Edge(Arc::clone(&operations)))
+        .with(AccessLog(operations))
+        .with(NormalisePath)
+        .with(IdentifyClient::new(http.trusted_proxies.clone()))
+        .with(AssignRequestId)
+        .with(SecurityHeaders { is_https: http.is_https() })
+        .data(state)
+        .map_to_response()
+        .boxed()
+}
+
+/// All routes, and the API document of those that are in it.
+fn routes(state: &AppState) -> (Route, Value) {
+    let service = spec::service();
+    let document = spec::document().unwrap_or_else(|error| {
+        tracing::error!(%error, "the API document contradicts itself");
+        Value::Null
+    });
+    let routes = Route::new()
+        .at("/openapi.json", web::openapi(openapi::render(&document)))
+        .at("/docs", web::docs())
+        .at("/docs/reference.js", web::reference_script(&service.scalar_html()))
+        .at("/health/live", health::live())
+        .at("/health/ready", health::ready(state))
+        .at("/_health", health::ready(state))
+        .at("/dev/mailbox", dev_mailbox::page(state))
+        .at("/api/dev/mailbox", dev_mailbox::list(state))
+        .nest_no_strip("/api", service);
+    (pages::routes(routes, state), document)
+}

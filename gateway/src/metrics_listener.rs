@@ -24,7 +24,7 @@ pub async fn serve(bound: Bound, state: AppState, stopping: CancellationToken) -
 fn metrics() -> RouteMethod {
     get(make(|_| async {
         let Some(handle) = shared::telemetry::metrics() else {
-            return Ok(Response::from(StatusCode::SERVICE_UNAVAILABLE));
+            return Ok::<_, poem::Error>(Response::from(StatusCode::SERVICE_UNAVAILABLE));
         };
         Ok(Response::builder().content_type("text/plain; version=0.0.4").body(handle.render()))
     }))

@@ -2,6 +2,13 @@
 //!
 //! One row more than the page is read; when it exists there is a next page, and the cursor names the last row shown.
 
+use std::str::FromStr;
+
+use poem::Result;
+use shared::fault::{Fault, FieldError, VALIDATION};
+
+use crate::problem::problem;
+
 /// Rows of a page unless the client says otherwise.
 pub const DEFAULT_LIMIT: i32 = 50;
 
@@ -22,6 +29,19 @@ pub fn cut<T>(mut rows: Vec<T>, limit: Option<i32>, cursor_of: impl Fn(&T) -> St
     (rows, cursor)
 }
 
+/// The row that a cursor names.
+///
+/// # Errors
+/// When the text is no cursor of this server.
+pub fn position<T: FromStr>(cursor: Option<&str>) -> Result<Option<T>> {
+    let invalid = FieldError {
+        pointer: "/cursor",
+        code: "invalid",
+        detail: "This is not the `next_cursor` of a page.".to_owned(),
+    };
+    cursor.map(str::parse).transpose().map_err(|_| problem(Fault::of(&VALIDATION).errors(vec![invalid])))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -31,6 +51,13 @@ mod tests {
         assert_eq!(cut(vec![3, 2, 1], Some(2), ToString::to_string), (vec![3, 2], Some("2".to_owned())));
         assert_eq!(cut(vec![3, 2], Some(2), ToString::to_string), (vec![3, 2], None));
         assert_eq!(cut(Vec::<i32>::new(), None, ToString::to_string), (vec![], None));
+    }
+
+    #[test]
+    fn only_a_cursor_is_a_position() {
+        assert_eq!(position::<i32>(None).unwrap(), None);
+        assert_eq!(position::<i32>(Some("7")).unwrap(), Some(7));
+        assert_eq!(position::<i32>(Some("x")).unwrap_err().status().as_u16(), 422);
     }
 
     #[test]

@@ -6,7 +6,7 @@
 //!
 //! The cause of a fault is written to the log once, at the edge, and never to a client.
 
-use std::{error::Error as _, fmt::Write as _};
+use std::fmt::Write as _;
 
 use poem::{
     Response,
@@ -185,7 +185,7 @@ mod tests {
         assert_eq!(response.header("www-authenticate"), Some("Bearer realm=\"gatepost\""));
         let expected = json!({
             "type": "https://gatepost.dev/problems#unauthenticated",
-            "title": "Not signed in", "status": 401, "code": "unauthenticated",
+            "title": UNAUTHENTICATED.title, "status": 401, "code": "unauthenticated",
         });
         assert_eq!(body(response).await, expected);
     }

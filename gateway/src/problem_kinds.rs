@@ -1,6 +1,7 @@
 //! The problems of the edge: what can be wrong with a request before a feature sees it.
 
 use shared::fault::ProblemKind;
+pub use shared::sessions::{SESSION_EXPIRED, UNAUTHENTICATED};
 
 /// The request is not one that this server accepts, whatever its address.
 pub const INVALID_REQUEST: ProblemKind = ProblemKind {
@@ -16,22 +17,6 @@ pub const INVALID_JSON: ProblemKind = ProblemKind {
     status: 400,
     title: "The body is not valid JSON",
     help: "Send one JSON value in UTF-8 (RFC 8259), without unpaired surrogates.",
-};
-
-/// No credential, or none that is valid.
-pub const UNAUTHENTICATED: ProblemKind = ProblemKind {
-    code: "unauthenticated",
-    status: 401,
-    title: "Not signed in",
-    help: "The operation needs a session or an API key, and the request has none that is valid.",
-};
-
-/// The session has ended.
-pub const SESSION_EXPIRED: ProblemKind = ProblemKind {
-    code: "session_expired",
-    status: 401,
-    title: "The session has ended",
-    help: "The session was valid once. It has expired or was ended; sign in again.",
 };
 
 /// A cross-site request.
@@ -98,12 +83,10 @@ pub const HEADERS_TOO_LARGE: ProblemKind = ProblemKind {
     help: "All header names and values together are larger than `http.header_limit_bytes`.",
 };
 
-/// The kinds of this module.
+/// The kinds of this module; those that it takes over are in the list of their slice.
 pub const PROBLEMS: &[&ProblemKind] = &[
     &INVALID_REQUEST,
     &INVALID_JSON,
-    &UNAUTHENTICATED,
-    &SESSION_EXPIRED,
     &CSRF_REJECTED,
     &FORBIDDEN,
     &NOT_FOUND,
@@ -113,3 +96,25 @@ pub const PROBLEMS: &[&ProblemKind] = &[
     &UNSUPPORTED_MEDIA_TYPE,
     &HEADERS_TOO_LARGE,
 ];
+
+/// Every kind of problem that this server can answer with.
+#[must_use]
+pub fn all() -> Vec<&'static ProblemKind> {
+    [shared::problems().as_slice(), PROBLEMS].concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn a_code_stands_for_one_kind() {
+        let mut codes = HashSet::new();
+        for kind in all() {
+            assert!(codes.insert(kind.code), "{} is declared twice", kind.code);
+            assert!((400..600).contains(&kind.status), "{}", kind.code);
+        }
+    }
+}

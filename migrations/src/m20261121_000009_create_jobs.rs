@@ -40,71 +40,26 @@ impl MigrationTrait for Migration {
     }
 }
 
-/// One index per question that relay, worker, reaper and sweep ask; each covers only the rows they look for.
+/// One index per question that relay, reaper, sweep and gauges ask; each covers only the rows they look for.
+const PARTIAL_INDEXES: [(&str, &[&str], &str); 6] = [
+    ("jobs_queue_run_at_idx", &["queue", "run_at"], "state IN ('queued', 'retrying')"),
+    ("jobs_lease_until_idx", &["lease_until"], "state = 'running'"),
+    ("jobs_dispatched_at_idx", &["dispatched_at"], "state = 'dispatched'"),
+    ("jobs_expires_at_idx", &["expires_at"], "state IN ('queued', 'dispatched', 'retrying')"),
+    ("jobs_finished_at_idx", &["finished_at"], "state IN ('done', 'expired', 'cancelled')"),
+    ("jobs_state_queue_idx", &["state", "queue"], "state IN ('queued', 'dispatched', 'running', 'retrying', 'dead')"),
+];
+
 async fn create_indexes(manager: &SchemaManager<'_>) -> Result<(), DbErr> {
-    manager
-        .create_index(Index::create().name("jobs_dedup_key_key").table("jobs").col("dedup_key").unique().to_owned())
-        .await?;
-    manager
-        .create_index(
-            Index::create()
-                .name("jobs_queue_run_at_idx")
-                .table("jobs")
-                .col("queue")
-                .col("run_at")
-                .and_where(Expr::cust("state IN ('queued', 'retrying')"))
-                .to_owned(),
-        )
-        .await?;
-    manager
-        .create_index(
-            Index::create()
-                .name("jobs_lease_until_idx")
-                .table("jobs")
-                .col("lease_until")
-                .and_where(Expr::cust("state = 'running'"))
-                .to_owned(),
-        )
-        .await?;
-    manager
-        .create_index(
-            Index::create()
-                .name("jobs_dispatched_at_idx")
-                .table("jobs")
-                .col("dispatched_at")
-                .and_where(Expr::cust("state = 'dispatched'"))
-                .to_owned(),
-        )
-        .await?;
-    manager
-        .create_index(
-            Index::create()
-                .name("jobs_expires_at_idx")
-                .table("jobs")
-                .col("expires_at")
-                .and_where(Expr::cust("state IN ('queued', 'dispatched', 'retrying')"))
-                .to_owned(),
-        )
-        .await?;
-    manager
-        .create_index(
-            Index::create()
-                .name("jobs_finished_at_idx")
-                .table("jobs")
-                .col("finished_at")
-                .and_where(Expr::cust("state IN ('done', 'expired', 'cancelled')"))
-                .to_owned(),
-        )
-        .await?;
-    manager
-        .create_index(
-            Index::create()
-                .name("jobs_state_queue_idx")
-                .table("jobs")
-                .col("state")
-                .col("queue")
-                .and_where(Expr::cust("state NOT IN ('done', 'expired', 'cancelled')"))
-                .to_owned(),
-        )
-        .await
+    let dedup = Index::create().name("jobs_dedup_key_key").table("jobs").col("dedup_key").unique().to_owned();
+    manager.create_index(dedup).await?;
+    for (name, columns, rows) in PARTIAL_INDEXES {
+        let mut index = Index::create();
+        index.name(name).table("jobs").and_where(Expr::cust(rows));
+        for column in columns {
+            index.col(*column);
+        }
+        manager.create_index(index).await?;
+    }
+    Ok(())
 }

@@ -10,7 +10,7 @@ use sea_orm::{DbErr, RuntimeErr};
 /// One kind of problem: what clients may match on.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ProblemKind {
-    /// Stable snake_case code.
+    /// Stable `snake_case` code.
     pub code: &'static str,
     /// HTTP status.
     pub status: u16,
@@ -25,7 +25,7 @@ pub struct ProblemKind {
 pub struct FieldError {
     /// JSON pointer to the field (RFC 6901), such as `/password`.
     pub pointer: &'static str,
-    /// Stable snake_case code.
+    /// Stable `snake_case` code.
     pub code: &'static str,
     /// Text for people.
     pub detail: String,
@@ -138,11 +138,8 @@ impl From<DbErr> for Fault {
 /// Whether the database did not answer, as opposed to answering with an error.
 #[must_use]
 pub fn is_unavailable(err: &DbErr) -> bool {
-    match err {
-        DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,
-        DbErr::Exec(RuntimeErr::SqlxError(source)) | DbErr::Query(RuntimeErr::SqlxError(source)) => {
-            crate::db::is_connection_loss(source)
-        }
-        _ => false,
+    if let DbErr::Exec(RuntimeErr::SqlxError(source)) | DbErr::Query(RuntimeErr::SqlxError(source)) = err {
+        return crate::db::is_connection_loss(source);
     }
+    matches!(err, DbErr::ConnectionAcquire(_) | DbErr::Conn(_))
 }

@@ -1,4 +1,4 @@
-//! Identifiers: UUIDv7 newtypes, one per kind of thing, on the wire plain UUID strings.
+//! Identifiers: `UUIDv7` newtypes, one per kind of thing, on the wire plain UUID strings.
 //!
 //! A newtype keeps a session id from being passed where a user id is meant. `UUIDv7` (RFC 9562, section 5.7) sorts by
 //! creation time, so primary keys are appended to an index instead of scattered over it.

@@ -29,6 +29,7 @@ pub mod lifecycle;
 pub mod login;
 pub mod mail;
 pub mod password;
+pub mod password_change;
 pub mod rate_limit;
 pub mod recovery;
 pub mod secret;
@@ -47,6 +48,7 @@ pub const CATALOG: &[CatalogEntry] = &[
     entry::<email_verification::SweepVerifications>(),
     entry::<jobs::sweep::SweepFinishedJobs>(),
     entry::<login::SweepLogins>(),
+    entry::<mail::SendTestMail>(),
     entry::<password::NotifyPasswordChanged>(),
     entry::<recovery::SendResetLink>(),
     entry::<recovery::SweepResets>(),

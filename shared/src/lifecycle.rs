@@ -26,6 +26,7 @@ impl Readiness {
     }
 
     /// Reports a component as ready, or why it is not.
+    #[expect(clippy::needless_pass_by_value, reason = "callers build the reason where they report it")]
     pub fn set(&self, component: &str, state: Result<(), String>) {
         let mut components = self.components.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         let before = components.insert(component.to_owned(), state.clone());
@@ -86,18 +87,15 @@ impl Lifecycle {
     /// Waits until `signal` resolves or a component ends by itself, then stops the rest within `grace`.
     /// Returns false when a component ended by itself.
     pub async fn run_until<S: Future<Output = ()> + Send>(mut self, signal: S, grace: Duration) -> bool {
-        let orderly = tokio::select! {
-            () = signal => true,
-            Some(ended) = self.tasks.join_next() => {
-                match ended {
-                    Ok(component) => tracing::error!(component, "a component ended by itself; stopping the process"),
-                    Err(error) => tracing::error!(%error, "a component panicked; stopping the process"),
-                }
-                false
-            }
+        let ended = tokio::select! {
+            () = signal => None,
+            Some(ended) = self.tasks.join_next() => Some(ended.map_or_else(|panic| panic.to_string(), str::to_owned)),
         };
+        if let Some(component) = &ended {
+            tracing::error!(component, "a component ended by itself; stopping the process");
+        }
         self.stop(grace).await;
-        orderly
+        ended.is_none()
     }
 
     /// Stops all components; those that are not done within `grace` are aborted.

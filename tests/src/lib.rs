@@ -1,1 +1,32 @@
-//! Gatepost.
+//! What the tests stand on: an application of their own each, callers that behave like browsers, an SMTP server.
+//!
+//! ```text
+//! TestApp    real router in process · own database · real job handlers · a clock to move · a local mailbox
+//! Caller     one browser or program: address, cookies, bearer token
+//! Answer     status, headers, body, with assertions that show the body when they fail
+//! SmtpServer answers, refuses, stalls and drops as it is told
+//! ```
+//!
+//! `TEST_DATABASE_URL` and `TEST_AMQP_URL` choose PostgreSQL and RabbitMQ; without them it is SQLite and memory. Dropping
+//! a [`TestApp`] with jobs that nobody processed fails the test: a mail that nobody expected is a defect.
+
+mod answer;
+mod app;
+mod caller;
+mod mail;
+mod process;
+mod settings;
+pub mod smtp;
+
+pub use answer::Answer;
+pub use app::TestApp;
+pub use caller::Caller;
+pub use mail::{TestMail, code_in, token_in};
+pub use process::{Installation, Process, executable, free_port};
+pub use settings::Settings;
+
+/// A password that is strong enough, and is nobody's name.
+pub const PASSWORD: &str = "mK9#vL2$qP-fjord";
+
+/// Another one.
+pub const OTHER_PASSWORD: &str = "purple-lantern-47-glacier";

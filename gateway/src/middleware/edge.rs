@@ -88,7 +88,7 @@ fn is_for_people(path: &str, headers: &HeaderMap) -> bool {
 pub fn rejection_of(error: poem::Error) -> Rejection {
     match error.downcast::<Rejection>() {
         Ok(rejection) => rejection,
-        Err(error) => of_api(&error).unwrap_or_else(|| of_framework(error)),
+        Err(error) => of_api(&error).unwrap_or_else(|| of_framework(&error)),
     }
 }
 
@@ -126,7 +126,7 @@ fn parameter_rejection(error: &ParseParamError) -> Rejection {
 }
 
 /// The errors of poem, by type where it matters and by status otherwise.
-fn of_framework(error: poem::Error) -> Rejection {
+fn of_framework(error: &poem::Error) -> Rejection {
     if error.is::<NotFoundError>() {
         return Fault::of(&NOT_FOUND).into();
     }

@@ -157,16 +157,8 @@ fn percent_decode(encoded: &[u8]) -> Vec<u8> {
             [high, low, ..] if first == b'%' => hex_digit(*high).zip(hex_digit(*low)),
             _ => None,
         };
-        match byte {
-            Some((high, low)) => {
-                decoded.push(high << 4 | low);
-                rest = tail.get(2..).unwrap_or_default();
-            }
-            None => {
-                decoded.push(first);
-                rest = tail;
-            }
-        }
+        decoded.push(byte.map_or(first, |(high, low)| high << 4 | low));
+        rest = if byte.is_some() { tail.get(2..).unwrap_or_default() } else { tail };
     }
     decoded
 }

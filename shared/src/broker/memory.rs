@@ -69,17 +69,17 @@ impl MemoryBroker {
 impl Broker for MemoryBroker {
     async fn publish(&self, batch: &[Dispatch]) -> Vec<Result<(), BrokerError>> {
         let to_shelf = |dispatch: &Dispatch| {
-            let shelf = dispatch.queue.and_then(|queue| self.shelves.get(&queue)).ok_or(BrokerError::Unroutable)?;
-            shelf.push(dispatch.clone())
+            let target = dispatch.queue.and_then(|queue| self.shelves.get(&queue)).ok_or(BrokerError::Unroutable)?;
+            target.push(dispatch.clone())
         };
         batch.iter().map(to_shelf).collect()
     }
 
     async fn consume(&self, queue: Queue, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError> {
-        let shelf = self.shelves.get(&queue).ok_or(BrokerError::Unroutable)?;
+        let source = self.shelves.get(&queue).ok_or(BrokerError::Unroutable)?;
         Ok(Box::new(MemoryConsumer {
-            shelf: Arc::clone(shelf),
-            unanswered: Arc::new(Semaphore::new(usize::from(prefetch))),
+            shelf: Arc::clone(source),
+            unanswered: Arc::new(Semaphore::new(usize::from(prefetch.max(1)))),
             closed: false,
         }))
     }

@@ -76,7 +76,10 @@ pub trait Delivery: Send {
 pub trait Consumer: Send {
     /// The next message; `None` once the consumer was closed. Reconnects by itself.
     async fn next(&mut self) -> Option<Box<dyn Delivery>>;
-    /// Whether the broker knows this consumer at this moment, else why not.
+    /// Whether the broker knows this consumer at this moment.
+    ///
+    /// # Errors
+    /// Why it does not.
     fn is_registered(&self) -> Result<(), String>;
     /// Stops taking messages; messages already taken can still be answered.
     async fn close(&mut self);
@@ -87,11 +90,12 @@ pub trait Consumer: Send {
 pub trait Broker: Send + Sync {
     /// Hands messages over. The answer at an index says whether that message is safely in its queue.
     async fn publish(&self, batch: &[Dispatch]) -> Vec<Result<(), BrokerError>>;
-    /// Starts consuming a queue with at most `prefetch` unanswered messages (at least one). While the broker is away the
-    /// consumer exists without being registered; it fails only when the topology does not match.
+    /// Starts consuming a queue with at most `prefetch` unanswered messages (at least one). While the broker is away
+    /// the consumer exists without being registered; it fails only when the topology does not match.
     async fn consume(&self, queue: Queue, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError>;
-    /// The next message that the broker gave up on (dead-lettered). Acknowledge it after the table knows of it: one that
-    /// is dropped is delivered again. Waits for ever where no such list is kept; `None` once the broker was closed.
+    /// The next message that the broker gave up on (dead-lettered). Acknowledge it after the table knows of it: one
+    /// that is dropped is delivered again. Waits for ever where no such list is kept; `None` once the broker was
+    /// closed.
     async fn next_dead_letter(&self) -> Option<Box<dyn Delivery>>;
     /// Whether the broker can take messages now, else why not.
     async fn check(&self) -> Result<(), BrokerError>;

@@ -64,16 +64,23 @@ pub fn load_from(
     file: Option<&Path>,
     environment: impl Iterator<Item = (String, String)>,
 ) -> Result<Config, ConfigError> {
+    let config: Config = figment(file, environment)?.extract().map_err(|err| ConfigError::Invalid(err.to_string()))?;
+    crate::secret::Keyring::parse(config.secrets.keys.expose()).map_err(|err| ConfigError::Invalid(err.to_string()))?;
+    Ok(config)
+}
+
+pub(super) fn figment(
+    file: Option<&Path>,
+    environment: impl Iterator<Item = (String, String)>,
+) -> Result<Figment, ConfigError> {
     let known = known_keys();
     let mut figment = Figment::from(Toml::string(DEFAULTS));
     if let Some(path) = file {
         let place = path.display().to_string();
-        let text = std::fs::read_to_string(path)
-            .map_err(|err| ConfigError::Unreadable { place: place.clone(), reason: err.to_string() })?;
-        let layer = Figment::from(Toml::string(&text));
-        let dict: Dict =
-            layer.extract().map_err(|err| ConfigError::Unreadable { place: place.clone(), reason: err.to_string() })?;
-        for key in leaves(&dict, "") {
+        let unreadable = |reason: String| ConfigError::Unreadable { place: place.clone(), reason };
+        let text = std::fs::read_to_string(path).map_err(|err| unreadable(err.to_string()))?;
+        let layer: Dict = Figment::from(Toml::string(&text)).extract().map_err(|err| unreadable(err.to_string()))?;
+        for key in leaves(&layer, "") {
             ensure_known(&known, &place, &key)?;
         }
         figment = figment.merge(Toml::string(&text));
@@ -83,9 +90,7 @@ pub fn load_from(
             figment = figment.merge(Serialized::from(nested(&key, value), Profile::Default));
         }
     }
-    let config: Config = figment.extract().map_err(|err| ConfigError::Invalid(err.to_string()))?;
-    crate::secret::Keyring::parse(config.secrets.keys.expose()).map_err(|err| ConfigError::Invalid(err.to_string()))?;
-    Ok(config)
+    Ok(figment)
 }
 
 /// Reads one variable of the environment; `None` for those that are not Gatepost's.
@@ -147,7 +152,14 @@ fn leaves(dict: &Dict, prefix: &str) -> Vec<String> {
             let path = if prefix.is_empty() { key.clone() } else { format!("{prefix}.{key}") };
             match value {
                 Value::Dict(_, inner) => leaves(inner, &path),
-                _ => vec![path],
+                Value::String(..)
+                | Value::Char(..)
+                | Value::Bool(..)
+                | Value::Num(..)
+                | Value::Empty(..)
+                | Value::Array(..) => {
+                    vec![path]
+                }
             }
         })
         .collect()

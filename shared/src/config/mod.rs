@@ -7,6 +7,7 @@
 //! The embedded file documents every key and is the defaults. A key that it does not contain is refused with the nearest
 //! one that it does. Production refuses settings that are only safe on a developer's machine, naming each.
 
+mod effective;
 mod http;
 mod load;
 mod production;
@@ -14,6 +15,7 @@ mod telemetry;
 
 use std::net::SocketAddr;
 
+pub use effective::effective;
 pub use http::HttpConfig;
 pub use load::{ConfigError, DEFAULTS, load, load_from};
 use serde::{Deserialize, Deserializer};

@@ -21,5 +21,5 @@ impl Job for SendLoginCode {
     const VERSION: u16 = 1;
     const QUEUE: Queue = Queue::Mail;
     const RETRY: Retry = Retry::MAIL;
-    const EXPIRES: Option<Duration> = Some(Duration::from_secs(900));
+    const EXPIRES: Option<Duration> = Some(Duration::from_mins(15));
 }

@@ -15,7 +15,7 @@ use crate::{
     domains, jobs,
     kernel::Kernel,
     password::{self, StoredPassword},
-    rate_limit,
+    rate_limit::{self, Verdict},
     secret::{self, SignedId},
     sessions,
     users::{self, Email, NotifyEmailChanged, Side, User, UserId},
@@ -82,7 +82,7 @@ async fn within_limit(kernel: &Kernel, tx: &Tx, client: &Client, email: &Email) 
     let pair = format!("{} {}", client.network(), email.normalised());
     let limit = kernel.config.email_verification.resend_per_address;
     let scope = ("email_verification.address", pair.as_str());
-    rate_limit::check(&**tx, &kernel.keys, kernel.clock.now(), limit, scope).await.map(|verdict| verdict.is_allowed())
+    rate_limit::check(&**tx, &kernel.keys, kernel.clock.now(), limit, scope).await.map(Verdict::is_allowed)
 }
 
 /// Asks for proof of a new address; the present one stays until then, and only the last address asked for can be
@@ -211,13 +211,11 @@ pub async fn confirm_code(
         derive(kernel, row, "code")
             .is_some_and(|derived| secret::equal(secret::six_digits(&derived).as_bytes(), typed.as_bytes()))
     });
-    match right {
-        Some(row) => finish(kernel, tx, client, row).await,
-        None => {
-            tx.commit().await?;
-            refuse(kernel, client).await
-        }
-    }
+    let Some(row) = right else {
+        tx.commit().await?;
+        return refuse(kernel, client).await;
+    };
+    finish(kernel, tx, client, row).await
 }
 
 /// Spends the verification and does what it proves, in one transaction.

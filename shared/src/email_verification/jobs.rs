@@ -19,7 +19,7 @@ impl Job for SendVerification {
     const VERSION: u16 = 1;
     const QUEUE: Queue = Queue::Mail;
     const RETRY: Retry = Retry::MAIL;
-    const EXPIRES: Option<Duration> = Some(Duration::from_secs(86_400));
+    const EXPIRES: Option<Duration> = Some(Duration::from_hours(24));
 }
 
 /// Delete verifications whose link expired more than a week ago.

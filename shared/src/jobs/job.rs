@@ -67,9 +67,9 @@ impl Retry {
     /// Someone is waiting: quick first tries. The job's expiry ends it, not the count.
     pub const MAIL: Self = Self { attempts: 60, base: Duration::from_secs(1), cap: Duration::from_secs(30) };
     /// A notice: hours of patience.
-    pub const NOTICE: Self = Self { attempts: 30, base: Duration::from_secs(5), cap: Duration::from_secs(900) };
+    pub const NOTICE: Self = Self { attempts: 30, base: Duration::from_secs(5), cap: Duration::from_mins(15) };
     /// Scheduled work: the next window brings the next one.
-    pub const SWEEP: Self = Self { attempts: 5, base: Duration::from_secs(2), cap: Duration::from_secs(60) };
+    pub const SWEEP: Self = Self { attempts: 5, base: Duration::from_secs(2), cap: Duration::from_mins(1) };
 
     /// The wait after attempt number `attempt` (counted from 1): uniform between a tenth of the bound and the bound.
     #[must_use]

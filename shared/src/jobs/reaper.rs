@@ -98,6 +98,22 @@ async fn expire<C: ConnectionTrait>(db: &C, now: Timestamp) -> Result<u64, DbErr
     Ok(result.rows_affected)
 }
 
+/// Puts back everything that the in-process broker of a killed process held: its messages are gone with it, and nobody
+/// else runs its jobs. Called once at the start of a process that has such a broker.
+///
+/// # Errors
+/// When the database fails.
+pub async fn after_restart(kernel: &Kernel) -> Result<(), DbErr> {
+    let tx = kernel.db.write_tx().await?;
+    redispatch(&*tx, kernel.clock.now()).await?;
+    Entity::update_many()
+        .col_expr(Column::LeaseUntil, Expr::value(Timestamp(0)))
+        .filter(Column::State.eq(JobState::Running))
+        .exec(&*tx)
+        .await?;
+    tx.commit().await
+}
+
 /// Hands a job out again at once, because the broker reported that it gave up on its message.
 ///
 /// # Errors

@@ -207,10 +207,9 @@ mod tests {
         let now = SystemClock.now();
         for left in [1_u64, 5, 30] {
             let expires_at = now + Duration::from_secs(left);
-            match Ending::after_failure(Retry::MAIL, &claim(9, Some(expires_at)), now, "no".into()) {
-                Ending::Retrying(delay, _) => assert!(now + delay < expires_at),
-                other => panic!("{other:?}"),
-            }
+            let ending = Ending::after_failure(Retry::MAIL, &claim(9, Some(expires_at)), now, "no".into());
+            let Ending::Retrying(delay, _) = ending else { panic!("{ending:?}") };
+            assert!(now + delay < expires_at);
         }
         let over = Ending::after_failure(Retry::MAIL, &claim(2, Some(now)), now, "no".into());
         assert_eq!(over, Ending::Expired);

@@ -3,8 +3,10 @@
 //! Rendering and transport live in the workers; this is what gateway and workers must agree on.
 
 mod config;
+mod jobs;
 
 pub use config::{MailConfig, MailRoute};
+pub use jobs::SendTestMail;
 use std::time::Duration;
 
 use sea_orm::{ConnectionTrait, DbErr, Statement};
@@ -40,7 +42,7 @@ pub async fn within_budget<C: ConnectionTrait>(db: &C, kernel: &Kernel, recipien
 }
 
 /// How long no mail goes to a recipient whose server refused one for good.
-pub const SUPPRESSION: Duration = Duration::from_secs(24 * 3600);
+pub const SUPPRESSION: Duration = Duration::from_hours(24);
 
 /// What the ledger keeps in place of an address.
 #[must_use]

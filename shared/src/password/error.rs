@@ -19,9 +19,6 @@ pub enum PasswordError {
     /// No hash can be computed in time.
     #[error(transparent)]
     Overloaded(#[from] Overloaded),
-    /// The last proof of identity is too old.
-    #[error("the last proof of identity is too old")]
-    ReauthenticationRequired,
     /// The database failed.
     #[error("database: {0}")]
     Database(#[from] DbErr),
@@ -38,7 +35,6 @@ impl From<PasswordError> for Fault {
         match err {
             PasswordError::Rejected(errors) => Self::of(&VALIDATION).errors(errors),
             PasswordError::Overloaded(err) => err.into(),
-            PasswordError::ReauthenticationRequired => Self::of(&crate::fault::REAUTHENTICATION_REQUIRED),
             PasswordError::Database(err) => err.into(),
         }
     }

@@ -1,6 +1,6 @@
 //! Use cases: judging a new password, changing one.
 //!
-//! What a change means for sessions is decided by the caller through [`Change`], because sessions stand above this slice.
+//! What a change means for sessions is decided by `password_change`, because sessions stand above this slice.
 
 use super::{HashPool, PasswordError, StoredPassword, store, strength};
 use crate::{
@@ -29,14 +29,7 @@ pub async fn validate(
     }
 }
 
-/// A verified wish for a new password, ready to be written.
-#[derive(Debug)]
-pub struct Change {
-    /// The hash to store.
-    pub stored: StoredPassword,
-}
-
-/// Checks the current password of `user` where there is one, judges the new one and hashes it.
+/// Checks the current password of `user` where there is one, judges the new one and returns the hash to store.
 ///
 /// # Errors
 /// When the current password is missing or wrong, the new one breaks rules, or no hash can be computed in time.
@@ -46,7 +39,7 @@ pub async fn change(
     user: &User,
     current: Option<&str>,
     replacement: &str,
-) -> Result<Change, PasswordError> {
+) -> Result<StoredPassword, PasswordError> {
     let email = user.address();
     let names = [user.first_name.as_deref(), user.last_name.as_deref()];
     if let Some(stored) = store::find(kernel.db.reader(), user.id).await? {
@@ -56,8 +49,7 @@ pub async fn change(
         }
     }
     validate(kernel, replacement, (email.as_ref(), &names), "/new_password").await?;
-    let stored = hasher.reserve()?.hash(replacement).await?;
-    Ok(Change { stored })
+    Ok(hasher.reserve()?.hash(replacement).await?)
 }
 
 fn rejected(code: &'static str, detail: &str) -> PasswordError {

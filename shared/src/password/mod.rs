@@ -3,7 +3,7 @@
 //! ```text
 //! login        HashPool::reserve ──► Ticket::verify(stored | decoy)      full → 503 before the database is touched
 //! new password strength::check ──► Ticket::hash ──► store in the caller's transaction
-//! change       current right? ──► set + epoch + revoke others + tell the user, one transaction
+//! change       current right? ──► Ticket::hash ──► `password_change` stores it and ends what the user holds
 //! ```
 //!
 //! Invariants: a password is normalised (NFC) once, at both ends; it is never truncated; a hash carries its parameters and
@@ -21,8 +21,8 @@ pub mod strength;
 
 pub use config::PasswordConfig;
 pub use error::{PROBLEMS, PasswordError};
-pub use flow::{Change, change, validate};
+pub use flow::{change, validate};
 pub use jobs::NotifyPasswordChanged;
 pub use phc::StoredPassword;
 pub use pool::{HashPool, Overloaded, PoolError, Ticket, Verification};
-pub use store::{find, remove, set, upgrade};
+pub use store::{count_by_key, find, remove, set, upgrade};

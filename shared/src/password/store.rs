@@ -2,7 +2,7 @@
 
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect,
     sea_query::{Expr, OnConflict},
 };
 
@@ -64,4 +64,19 @@ pub async fn upgrade<C: ConnectionTrait>(
 /// When the database fails.
 pub async fn remove<C: ConnectionTrait>(db: &C, user_id: UserId) -> Result<(), DbErr> {
     Entity::delete_by_id(user_id).exec(db).await.map(|_| ())
+}
+
+/// How many passwords each key peppered.
+///
+/// # Errors
+/// When the database fails.
+pub async fn count_by_key<C: ConnectionTrait>(db: &C) -> Result<Vec<(String, i64)>, DbErr> {
+    Entity::find()
+        .select_only()
+        .column(Column::KeyId)
+        .column_as(Column::UserId.count(), "passwords")
+        .group_by(Column::KeyId)
+        .into_tuple()
+        .all(db)
+        .await
 }

@@ -1,5 +1,6 @@
 //! Use cases: requesting, checking and completing a reset.
 
+use sea_orm::DbErr;
 use serde_json::json;
 
 use super::{RecoveryError, ResetId, SendResetLink, entity::Model, store};
@@ -74,7 +75,7 @@ pub struct ResetMail {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn reset_mail(kernel: &Kernel, reset_id: ResetId) -> Result<Option<ResetMail>, RecoveryError> {
+pub async fn reset_mail(kernel: &Kernel, reset_id: ResetId) -> Result<Option<ResetMail>, DbErr> {
     let db = kernel.db.reader();
     let Some(reset) = store::find_live(db, reset_id, kernel.clock.now()).await? else { return Ok(None) };
     let Some(user) = owner(kernel, &reset).await? else { return Ok(None) };
@@ -178,7 +179,7 @@ async fn check(kernel: &Kernel, token: &str) -> Result<(Model, User), RecoveryEr
 }
 
 /// The user of a request, if they are active and their epoch has not moved since.
-async fn owner(kernel: &Kernel, reset: &Model) -> Result<Option<User>, RecoveryError> {
+async fn owner(kernel: &Kernel, reset: &Model) -> Result<Option<User>, DbErr> {
     let Some(user_id) = reset.user_id else { return Ok(None) };
     let user = users::find(kernel.db.reader(), user_id).await?;
     Ok(user.filter(|user| user.is_active() && user.auth_epoch == reset.auth_epoch))

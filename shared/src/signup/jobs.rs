@@ -21,5 +21,5 @@ impl Job for SendExistingAccountNotice {
     const VERSION: u16 = 1;
     const QUEUE: Queue = Queue::Mail;
     const RETRY: Retry = Retry::MAIL;
-    const EXPIRES: Option<Duration> = Some(Duration::from_secs(86_400));
+    const EXPIRES: Option<Duration> = Some(Duration::from_hours(24));
 }

@@ -8,14 +8,15 @@
 //! close(): basic.cancel ── what nobody took is given back ── taken messages can still be answered
 //! ```
 //!
-//! RabbitMQ may forget a consumer without a word: when a quorum queue is deleted and declared again at once, the channel
-//! stays open and nothing ever comes. So every few seconds the queue is asked: no consumers at all, or messages that wait
-//! although this consumer has room and received nothing, end the registration as well.
+//! RabbitMQ may forget a consumer without a word: when a quorum queue is deleted and declared again at once, 3.10
+//! goes on counting its consumers and assigning messages to them, and delivers none. Nothing that can be asked tells
+//! such a consumer from an idle one, so an idle one is registered anew on another channel every 20 s; closing the old
+//! channel gives back what was stuck on it.
 //!
-//! It comes back after a broker restart, a closed connection, a channel error (RabbitMQ closes the channel of a consumer
-//! that leaves a message unanswered for 30 minutes), a deleted queue and a recreated virtual host. Prefetch is set before
-//! consuming, because lapin buffers deliveries without a bound. Dropping the consumer ends its task and its channel;
-//! RabbitMQ then delivers unanswered messages to others.
+//! It comes back after a broker restart, a closed connection, a channel error (RabbitMQ closes the channel of a
+//! consumer that leaves a message unanswered for 30 minutes), a deleted queue and a recreated virtual host. Prefetch
+//! is set before consuming, because lapin buffers deliveries without a bound. Dropping the consumer ends its task and
+//! its channel; RabbitMQ then delivers unanswered messages to others.
 
 use std::{sync::Arc, time::Duration};
 
@@ -23,7 +24,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use lapin::{
     Channel,
-    options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, QueueDeclareOptions},
+    options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions},
     types::{FieldTable, ShortString},
 };
 use tokio::time::{Instant, sleep, timeout};
@@ -40,8 +41,8 @@ use super::{
 
 /// How often a channel is looked at in case lapin reported nothing.
 const LOOK: Duration = Duration::from_secs(1);
-/// How often the queue is asked whether it still knows its consumers.
-const ASK: Duration = Duration::from_secs(5);
+/// A consumer that received nothing for this long, and holds nothing, is registered anew.
+const IDLE: Duration = Duration::from_secs(20);
 
 /// A consumer of one queue.
 pub(super) struct RabbitConsumer {
@@ -110,10 +111,28 @@ struct Session {
     live: Live,
     channel: Arc<Channel>,
     stream: lapin::Consumer,
-    /// Something was received since the queue was asked.
-    received: bool,
-    /// When the queue was asked, messages waited for which there was room.
-    starving: bool,
+}
+
+impl Session {
+    /// Whether a message that came by this channel is not answered yet.
+    fn holds_messages(&self) -> bool {
+        // The session and the inbox hold the channel themselves.
+        Arc::strong_count(&self.channel) > 2
+    }
+}
+
+/// How a session ended.
+enum End {
+    /// The consumer was closed.
+    Closed,
+    /// It was idle.
+    Idle,
+    /// It broke.
+    Lost(BrokerError),
+}
+
+fn lost(reason: &str) -> End {
+    End::Lost(BrokerError::Unreachable(reason.to_owned()))
 }
 
 /// The task behind a consumer.
@@ -130,19 +149,14 @@ impl Receiver {
         let mut failures = 0_u16;
         while !self.closing.is_cancelled() {
             let started = Instant::now();
-            let (error, repeated) = match self.register(failures > 0).await {
-                Err(error) => (error, failures > 0),
-                Ok(session) => {
-                    self.inbox.registered(Arc::clone(&session.channel), session.live.clone());
-                    tracing::info!(queue = %self.queue, "consuming");
-                    let Err(error) = self.receive(session).await else { break };
-                    (error, false)
+            match self.session(failures).await {
+                End::Closed => break,
+                End::Idle => {
+                    failures = 0;
+                    continue;
                 }
-            };
-            if !repeated {
-                tracing::warn!(queue = %self.queue, %error, "not consuming; trying again");
+                End::Lost(error) => self.inbox.lost(error),
             }
-            self.inbox.lost(error);
             failures = if started.elapsed() > STABLE { 1 } else { failures.saturating_add(1) };
             if !self.pause(failures).await {
                 break;
@@ -153,7 +167,28 @@ impl Receiver {
         }
     }
 
-    /// Waits before the next attempt: for the link if it is down, else by back-off. False once there is no next attempt.
+    /// Registers and receives until that ends. What comes of it is logged once, not at every attempt.
+    async fn session(&self, failures: u16) -> End {
+        let registered = self.register(failures > 0).await;
+        let fresh = registered.is_ok() || failures == 0;
+        let end = match registered {
+            Err(error) => End::Lost(error),
+            Ok(session) => {
+                self.inbox.registered(Arc::clone(&session.channel), session.live.clone());
+                if failures > 0 {
+                    tracing::info!(queue = %self.queue, "consuming again");
+                }
+                self.receive(session).await
+            }
+        };
+        if let (End::Lost(error), true) = (&end, fresh) {
+            tracing::warn!(queue = %self.queue, %error, "not consuming; trying again");
+        }
+        end
+    }
+
+    /// Waits before the next attempt: for the link if it is down, else by back-off. False once there is no next
+    /// attempt.
     async fn pause(&self, failures: u16) -> bool {
         let waiting = async {
             if self.link.live().is_ok() {
@@ -184,52 +219,38 @@ impl Receiver {
         };
         let registered = timeout(self.link.limit(), registering).await.unwrap_or(Err(BrokerError::Timeout));
         let (channel, stream) = registered?;
-        Ok(Session { live, channel: Arc::new(channel), stream, received: false, starving: false })
+        Ok(Session { live, channel: Arc::new(channel), stream })
     }
 
-    /// Receives until the consumer is closed, or until the session is lost: then the error says why.
-    async fn receive(&self, mut session: Session) -> Result<(), BrokerError> {
-        let mut ask = tokio::time::interval_at(Instant::now() + ASK, ASK);
+    /// Receives until the session ends. One that is closed or idle is ended in an orderly way.
+    async fn receive(&self, mut session: Session) -> End {
+        let mut received = Instant::now();
         loop {
             tokio::select! {
                 () = self.closing.cancelled() => {
                     self.retire(session).await;
-                    return Ok(());
+                    return End::Closed;
                 }
-                received = session.stream.next() => match received {
+                next = session.stream.next() => match next {
                     Some(Ok(message)) => {
-                        session.received = true;
+                        received = Instant::now();
                         self.inbox.put(self.read(message, &session.channel));
                     }
-                    Some(Err(error)) => return Err(failure::of_use(&error)),
-                    None => return Err(BrokerError::Unreachable("RabbitMQ cancelled the consumer".to_owned())),
+                    Some(Err(error)) => return End::Lost(failure::of_use(&error)),
+                    None => return lost("RabbitMQ cancelled the consumer"),
                 },
-                () = self.link.lost(session.live.generation) => {
-                    return Err(BrokerError::Unreachable("the connection broke".to_owned()));
+                () = self.link.lost(session.live.generation) => return lost("the connection broke"),
+                () = sleep(LOOK) => {
+                    if !session.channel.status().connected() {
+                        return lost("the channel broke");
+                    }
+                    if received.elapsed() > IDLE && !session.holds_messages() {
+                        self.retire(session).await;
+                        return End::Idle;
+                    }
                 }
-                _ = ask.tick() => self.ask(&mut session).await?,
-                () = sleep(LOOK) => if !session.channel.status().connected() {
-                    return Err(BrokerError::Unreachable("the channel broke".to_owned()));
-                },
             }
         }
-    }
-
-    /// Asks the queue whether it still knows its consumers. A queue that is gone closes the channel.
-    async fn ask(&self, session: &mut Session) -> Result<(), BrokerError> {
-        let there = QueueDeclareOptions { passive: true, ..QueueDeclareOptions::default() };
-        let asking = session.channel.queue_declare(self.queue.clone(), there, FieldTable::default());
-        let answer = timeout(self.link.limit(), asking).await.map_err(|_| BrokerError::Timeout)?;
-        let queue = answer.map_err(|error| failure::of_use(&error))?;
-        // The session and the inbox hold the channel, and every message that was not answered.
-        let unanswered = Arc::strong_count(&session.channel).saturating_sub(2);
-        let received = std::mem::take(&mut session.received);
-        let starving = !received && queue.message_count() > 0 && unanswered < usize::from(self.prefetch);
-        if queue.consumer_count() == 0 || (starving && session.starving) {
-            return Err(BrokerError::Unreachable("RabbitMQ forgot the consumer".to_owned()));
-        }
-        session.starving = starving;
-        Ok(())
     }
 
     fn read(&self, message: lapin::message::Delivery, channel: &Arc<Channel>) -> RabbitDelivery {
@@ -241,8 +262,8 @@ impl Receiver {
         RabbitDelivery { dispatch, acker: message.acker, channel: Arc::clone(channel), limit: self.link.limit() }
     }
 
-    /// Ends the registration and gives back what was received after the last look. The channel stays open for as long as
-    /// someone holds a message that came by it.
+    /// Ends the registration and gives back what was received after the last look. The channel stays open for as long
+    /// as someone holds a message that came by it.
     async fn retire(&self, mut session: Session) {
         let tag = session.stream.tag();
         let retiring = async {

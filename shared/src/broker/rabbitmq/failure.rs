@@ -1,7 +1,9 @@
 //! What an AMQP error means for the caller.
 //!
 //! ```text
-//! lapin::Error ── reply code? ──► 404 Unroutable · 406, 403, 405 while declaring → Topology · everything else Unreachable
+//! lapin::Error ── reply code ──► 404 → Unroutable
+//!                            ├─► 403, 405, 406 while declaring → Topology
+//!                            └─► everything else → Unreachable
 //! ```
 //!
 //! The texts come from RabbitMQ and name its objects, never a message or a password.

@@ -33,8 +33,8 @@ pub(super) const BACKOFF: Retry =
     Retry { attempts: u16::MAX, base: Duration::from_millis(200), cap: Duration::from_secs(5) };
 /// A connection that lived this long was a good one: the next attempt follows quickly.
 pub(super) const STABLE: Duration = Duration::from_secs(10);
-/// Pause before anything is declared again. A quorum queue that is back within some 30 ms of its deletion keeps RabbitMQ
-/// (seen with 3.10) from telling its consumers that they are consumers no more.
+/// Pause before anything is declared again. A quorum queue that is back within some 30 ms of its deletion keeps
+/// RabbitMQ (seen with 3.10) from telling its consumers that they are consumers no more.
 pub(super) const SETTLE: Duration = Duration::from_millis(500);
 /// How often a connection is looked at in case lapin reported nothing.
 const LOOK: Duration = Duration::from_secs(1);
@@ -204,28 +204,40 @@ impl Shared {
         let mut reason = None;
         while live.connection.status().connected() {
             tokio::select! {
-                Some(event) = events.next() => match event {
-                    Event::Error(error) => reason = Some(error.to_string()),
-                    Event::ConnectionBlocked(alarm) => {
-                        tracing::warn!(connection = self.name, alarm, "RabbitMQ takes no messages");
-                    }
-                    Event::ConnectionUnblocked => {
-                        tracing::info!(connection = self.name, "RabbitMQ takes messages again");
-                    }
-                    Event::Connected | Event::SendFlow(_) | _ => {}
-                },
+                Some(event) = events.next() => reason = self.heard(event).or(reason),
                 () = self.redeclare.notified() => {
-                    sleep(SETTLE).await;
-                    match self.declare(&live.connection).await {
-                        Ok(()) => tracing::warn!(connection = self.name, "an object was missing; declared all again"),
-                        Err(error @ BrokerError::Topology(_)) => return error,
-                        Err(error) => tracing::warn!(connection = self.name, %error, "could not declare the topology"),
+                    if let Err(mismatch) = self.declare_again(live).await {
+                        return mismatch;
                     }
                 }
                 () = sleep(LOOK) => {}
             }
         }
         BrokerError::Unreachable(reason.unwrap_or_else(|| "the connection broke".to_owned()))
+    }
+
+    /// What an event says about the end of the connection, if it does.
+    fn heard(&self, event: Event) -> Option<String> {
+        match event {
+            Event::Error(error) => return Some(error.to_string()),
+            Event::ConnectionBlocked(alarm) => {
+                tracing::warn!(connection = self.name, alarm, "RabbitMQ takes no messages");
+            }
+            Event::ConnectionUnblocked => tracing::info!(connection = self.name, "RabbitMQ takes messages again"),
+            Event::Connected | Event::SendFlow(_) | _ => {}
+        }
+        None
+    }
+
+    /// Declares what may be missing. Only a mismatch is an error; anything else shows again at the next message.
+    async fn declare_again(&self, live: &Live) -> Result<(), BrokerError> {
+        sleep(SETTLE).await;
+        match self.declare(&live.connection).await {
+            Ok(()) => tracing::warn!(connection = self.name, "an object was missing; declared all again"),
+            Err(mismatch @ BrokerError::Topology(_)) => return Err(mismatch),
+            Err(error) => tracing::warn!(connection = self.name, %error, "could not declare the topology"),
+        }
+        Ok(())
     }
 }
 

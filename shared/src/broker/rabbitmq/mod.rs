@@ -6,16 +6,18 @@
 //!            └─ connection "consumes" ── a channel per consumer ◄────── gatepost.<queue>, gatepost.dead
 //! ```
 //!
-//! Invariants: an `Ok` of a publish means that RabbitMQ has the message on disk in its queue; every operation ends within
-//! the time limit; a consumer that is wanted is registered again by itself. Publishing and consuming have a connection
-//! each, because RabbitMQ stops reading from a publisher under a memory or disk alarm, and acknowledgements have to get
-//! through just then. The second one is opened by the first consumer: a gateway needs none.
+//! Invariants: an `Ok` of a publish means that RabbitMQ has the message on disk in its queue; every operation ends
+//! within the time limit; a consumer that is wanted is registered again by itself. Publishing and consuming have a
+//! connection each, because RabbitMQ stops reading from a publisher under a memory or disk alarm, and
+//! acknowledgements have to get through just then. The second one is opened by the first consumer: a gateway needs
+//! none.
 //!
 //! Failure behaviour: while RabbitMQ is away, publishing fails at once with [`BrokerError::Unreachable`], consumers
-//! report why they are not registered, and the connections are opened again with a jittered back-off of at most 5 s. A
-//! dead peer that says nothing is noticed by the heartbeat, after twice its interval. Works with RabbitMQ 3.10 and later.
+//! report why they are not registered, and the connections are opened again with a jittered back-off of at most 5 s.
+//! A dead peer that says nothing is noticed by the heartbeat, after twice its interval. Works with RabbitMQ 3.10 and
+//! later.
 //!
-//! Reading order: [`topology`], [`link`], [`publisher`], [`consumer`].
+//! Reading order: `topology`, `link`, `publisher`, `consumer`.
 
 mod consumer;
 mod dial;
@@ -51,12 +53,12 @@ pub struct RabbitMq {
 }
 
 impl RabbitMq {
-    /// Connects and declares the topology. If RabbitMQ is away, this returns after the time limit at the latest and goes
-    /// on connecting in the background.
+    /// Connects and declares the topology. If RabbitMQ is away, this returns after the time limit at the latest and
+    /// goes on connecting in the background.
     ///
     /// # Errors
-    /// [`BrokerError::Unreachable`] when the URL is not understood, [`BrokerError::Topology`] when RabbitMQ is there and
-    /// one of its objects has other settings than this version declares.
+    /// [`BrokerError::Unreachable`] when the URL is not understood, [`BrokerError::Topology`] when RabbitMQ is there
+    /// and one of its objects has other settings than this version declares.
     pub async fn connect(config: &BrokerConfig) -> Result<Self, BrokerError> {
         let plan = Plan {
             uri: dial::address(config)?,

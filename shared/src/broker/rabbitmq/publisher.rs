@@ -1,7 +1,7 @@
 //! Publishing: persistent, mandatory, confirmed, each message within the time limit.
 //!
 //! ```text
-//! batch ──► 8 at a time ── idle channel or a new one ── publish ── wait for its confirm ── channel back to the idle ones
+//! batch ──► 8 at a time ── idle channel or a new one ── publish ── wait for its confirm ── channel is idle again
 //!                                                          │ timeout, error → the channel is thrown away
 //!                                                          ▼
 //!                               ack → Ok · returned → Unroutable · nack → Refused · silence → Timeout

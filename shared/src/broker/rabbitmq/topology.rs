@@ -25,7 +25,8 @@ use crate::jobs::Queue;
 pub(super) const JOBS: &str = "gatepost.jobs";
 /// The exchange and the queue of messages that RabbitMQ gave up on.
 pub(super) const DEAD: &str = "gatepost.dead";
-/// Deliveries of a dead letter before RabbitMQ drops it: in effect none, and valid for 3.10, which knows no "unlimited".
+/// Deliveries of a dead letter before RabbitMQ drops it: in effect none, and valid for 3.10, which knows no
+/// "unlimited".
 const DEAD_DELIVERY_LIMIT: i64 = 1_000_000_000;
 
 /// The name of a queue at the broker.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use sea_orm::DbErr;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -204,7 +205,7 @@ pub struct LoginCodeMail {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn login_code_mail(kernel: &Kernel, login_id: Uuid, send: i32) -> Result<Option<LoginCodeMail>, LoginError> {
+pub async fn login_code_mail(kernel: &Kernel, login_id: Uuid, send: i32) -> Result<Option<LoginCodeMail>, DbErr> {
     let now = kernel.clock.now();
     let pending = store::find(kernel.db.reader(), LoginId(login_id)).await?;
     let live = |row: &Model| row.state == LoginState::EmailMfa && row.send == send && row.expires_at > now;

@@ -10,7 +10,8 @@ use crate::{
     clock::Timestamp,
     devices, domains,
     email_mfa::{self, SendLoginCode},
-    email_verification, jobs,
+    email_verification::{self, EmailVerificationError},
+    jobs,
     kernel::Kernel,
     login::{
         LoginError, LoginId,
@@ -89,10 +90,8 @@ pub async fn start(
     }
     let ticket = hasher.reserve()?;
     reserve_attempt(kernel, client).await?;
-    let (user, upgrade) = match verify(kernel, ticket, email.as_ref(), attempt.password.expose()).await? {
-        Some(found) => found,
-        None => return refuse(kernel, client, email.as_ref()).await,
-    };
+    let found = verify(kernel, ticket, email.as_ref(), attempt.password.expose()).await?;
+    let Some((user, upgrade)) = found else { return refuse(kernel, client, email.as_ref()).await };
     if let Some((before, after)) = upgrade {
         let tx = kernel.db.write_tx().await?;
         password::upgrade(&*tx, user.id, &before, after).await?;
@@ -179,9 +178,12 @@ async fn facts(kernel: &Kernel, user: &User, context: &Context) -> Result<Facts,
 
 async fn ask_for_proof(kernel: &Kernel, client: &Client, user: &User) -> Result<Outcome, LoginError> {
     // The limit of resends holds here too; above it the answer is the same and no further mail goes out.
-    email_verification::resend(kernel, client, &user.email).await.map_err(|err| match err {
-        email_verification::EmailVerificationError::Database(err) => LoginError::Database(err),
-        _ => LoginError::EmailNotAvailable,
+    email_verification::resend(kernel, client, &user.email).await.map_err(|err| {
+        if let EmailVerificationError::Database(err) = err {
+            LoginError::Database(err)
+        } else {
+            LoginError::EmailNotAvailable
+        }
     })?;
     Ok(Outcome::EmailVerificationRequired)
 }

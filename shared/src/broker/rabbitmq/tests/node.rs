@@ -1,11 +1,12 @@
 //! A RabbitMQ of the tests' own, which they may kill and starve.
 //!
 //! ```text
-//! Node::start() ── rabbitmq-server on its own port ──► URL      kill_and_start(): SIGKILL by pid, start again      drop: SIGKILL
+//! Node::start() ── rabbitmq-server on its own port ──► URL        drop: SIGKILL
+//! kill_and_start(): SIGKILL by pid, start again with what is on disk
 //! ```
 //!
-//! There is one at a time, because a kill or an alarm concerns the whole node. It runs as the user `rabbitmq`, whose Erlang
-//! cookie rabbitmqctl uses as well, and keeps its files in a folder that is removed at the end.
+//! There is one at a time, because a kill or an alarm concerns the whole node. It runs as the user `rabbitmq`, whose
+//! Erlang cookie rabbitmqctl uses as well, and keeps its files in a folder that is removed at the end.
 
 use std::{
     fs,
@@ -81,7 +82,7 @@ async fn launch() {
     assert!(command.status().unwrap().success());
     let started = Instant::now();
     while TcpStream::connect(ADDRESS).is_err() {
-        assert!(started.elapsed() < Duration::from_secs(60), "the node does not start");
+        assert!(started.elapsed() < Duration::from_mins(1), "the node does not start");
         sleep(Duration::from_millis(100)).await;
     }
     ctl(Some(NAME), &["await_startup"]).await;

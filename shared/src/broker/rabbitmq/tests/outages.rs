@@ -186,7 +186,7 @@ async fn consumers_that_rabbitmq_forgot_are_registered_again() {
     let mut held = Vec::new();
     for consumer in [&mut first, &mut second] {
         for _ in 0..4 {
-            let taken = tokio::time::timeout(Duration::from_secs(30), consumer.next()).await;
+            let taken = tokio::time::timeout(Duration::from_mins(1), consumer.next()).await;
             held.push(taken.expect("a consumer was forgotten").unwrap());
         }
     }

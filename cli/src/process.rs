@@ -1,0 +1,159 @@
+//! The processes of an installation, put together from their parts.
+//!
+//! ```text
+//!            gateway   relay   workers + maintenance   migrates
+//! serve         ×        ×              ×                 ×
+//! gateway       ×        ×
+//! worker                 ×              ×
+//! migrate                                                 ×
+//! ```
+
+use std::{sync::Arc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use gateway::{AppState, metrics_listener, server};
+use shared::{
+    broker::{self, Broker},
+    clock::DatabaseClock,
+    config::Config,
+    jobs::{Queue, reaper, relay},
+    kernel::{self, Kernel},
+    lifecycle::{Lifecycle, terminated},
+    password::HashPool,
+    telemetry::{self, Telemetry},
+};
+
+/// The kernel alone, for commands that do one thing and end.
+pub async fn kernel(config: Config) -> anyhow::Result<Kernel> {
+    let (kernel, _) = Kernel::connect(config).await?;
+    ensure_migrated(&kernel).await?;
+    Ok(kernel)
+}
+
+/// Applies missing schema changes.
+pub async fn migrate(config: Config) -> anyhow::Result<()> {
+    let (kernel, _) = Kernel::connect(config).await?;
+    migrations::run(kernel.db.writer()).await.context("the schema could not be changed")?;
+    crate::output::print("the schema is up to date");
+    Ok(())
+}
+
+/// Everything in one process.
+pub async fn serve(config: Config) -> anyhow::Result<bool> {
+    let parts = Parts::begin(config, "gatepost").await?;
+    migrations::run(parts.kernel.db.writer()).await.context("the schema could not be changed")?;
+    if is_in_process(&parts.kernel.config) {
+        reaper::after_restart(&parts.kernel).await?;
+    }
+    parts.run(true, &Queue::ALL).await
+}
+
+/// The API, the pages and the relay.
+pub async fn gateway(config: Config) -> anyhow::Result<bool> {
+    ensure_shared_broker(&config)?;
+    let parts = Parts::begin(config, "gatepost-gateway").await?;
+    ensure_migrated(&parts.kernel).await?;
+    parts.run(true, &[]).await
+}
+
+/// The workers of these queues.
+pub async fn worker(config: Config, queues: Vec<Queue>) -> anyhow::Result<bool> {
+    ensure_shared_broker(&config)?;
+    let parts = Parts::begin(config, "gatepost-worker").await?;
+    ensure_migrated(&parts.kernel).await?;
+    parts.run(false, &queues).await
+}
+
+fn is_in_process(config: &Config) -> bool {
+    config.broker.url.expose().starts_with("memory:")
+}
+
+fn ensure_shared_broker(config: &Config) -> anyhow::Result<()> {
+    if is_in_process(config) {
+        bail!("broker.url is memory://, which only works with `gatepost serve`; name a RabbitMQ");
+    }
+    Ok(())
+}
+
+async fn ensure_migrated(kernel: &Kernel) -> anyhow::Result<()> {
+    let missing = migrations::missing(kernel.db.writer()).await?;
+    if !missing.is_empty() {
+        bail!("the schema lacks {} changes, the first is {}; run `gatepost migrate`", missing.len(), missing[0]);
+    }
+    Ok(())
+}
+
+/// What every long-running process has.
+struct Parts {
+    telemetry: Telemetry,
+    kernel: Arc<Kernel>,
+    follower: Option<Arc<DatabaseClock>>,
+    broker: Arc<dyn Broker>,
+}
+
+impl Parts {
+    async fn begin(config: Config, service: &'static str) -> anyhow::Result<Self> {
+        let telemetry = Telemetry::start(&config.telemetry, service)?;
+        telemetry::metrics().context("metrics could not be set up")?;
+        let (kernel, follower) = Kernel::connect(config).await?;
+        let broker = broker::connect(&kernel.config.broker).await?;
+        Ok(Self { telemetry, kernel: Arc::new(kernel), follower, broker })
+    }
+
+    /// Runs until SIGTERM; false when a component ended by itself.
+    async fn run(self, with_gateway: bool, queues: &[Queue]) -> anyhow::Result<bool> {
+        let mut lifecycle = Lifecycle::new();
+        let stopping = lifecycle.stopping();
+        if let Some(clock) = self.follower {
+            lifecycle.spawn("clock", kernel::follow_database(self.kernel.db.clone(), clock, stopping.clone()));
+        }
+        let relay = relay::run(
+            Arc::clone(&self.kernel),
+            Arc::clone(&self.broker),
+            lifecycle.readiness.clone(),
+            stopping.clone(),
+        );
+        lifecycle.spawn(relay::COMPONENT, relay);
+        if !queues.is_empty() {
+            let context = workers::context(Arc::clone(&self.kernel), lifecycle.readiness.clone())?;
+            let registry = Arc::new(workers::handlers::registry()?);
+            workers::spawn(context, registry, Arc::clone(&self.broker), queues, &mut lifecycle).await?;
+        }
+        spawn_listeners(&self.kernel, &mut lifecycle, with_gateway).await?;
+        let grace = Duration::from_secs(self.kernel.config.http.grace_seconds);
+        let orderly = lifecycle.run_until(terminated(), grace).await;
+        self.broker.close().await;
+        tokio::task::block_in_place(|| self.telemetry.flush());
+        Ok(orderly)
+    }
+}
+
+/// The public listener, where there is one, and the operators' one.
+async fn spawn_listeners(kernel: &Arc<Kernel>, lifecycle: &mut Lifecycle, with_gateway: bool) -> anyhow::Result<()> {
+    let stopping = lifecycle.stopping();
+    let hasher = HashPool::start(&kernel.config.password, &kernel.keys)?;
+    let state = AppState {
+        kernel: Arc::clone(kernel),
+        hasher: Arc::new(hasher),
+        readiness: lifecycle.readiness.clone(),
+        draining: stopping.clone(),
+    };
+    if let Some(listen) = kernel.config.telemetry.metrics_listen {
+        let bound = server::bind(listen).await.with_context(|| format!("telemetry.metrics_listen {listen}"))?;
+        let (state, stopping) = (state.clone(), stopping.clone());
+        lifecycle.spawn("metrics", async move { report(metrics_listener::serve(bound, state, stopping).await) });
+    }
+    if with_gateway {
+        let listen = kernel.config.http.listen;
+        let bound = server::bind(listen).await.with_context(|| format!("http.listen {listen}"))?;
+        tracing::info!(address = %bound.address(), url = %kernel.config.http.public_url, "the gateway listens");
+        lifecycle.spawn("gateway", async move { report(server::serve(bound, state, stopping).await) });
+    }
+    Ok(())
+}
+
+fn report(outcome: std::io::Result<()>) {
+    if let Err(error) = outcome {
+        tracing::error!(%error, "a listener failed");
+    }
+}

@@ -1,0 +1,37 @@
+//! The operations of the API, one file a feature: extract, one call of a flow, answer.
+
+pub mod email_verification;
+pub mod jobs;
+pub mod login;
+pub mod recovery;
+pub mod sessions;
+pub mod signup;
+pub mod users;
+
+use poem_openapi::Tags;
+
+/// What operations are grouped by; a class of a generated client each.
+#[derive(Tags)]
+pub enum Tag {
+    /// Proof of addresses.
+    #[oai(rename = "email_verifications")]
+    EmailVerifications,
+    /// The job system, for those who operate the installation.
+    #[oai(rename = "jobs")]
+    Jobs,
+    /// Signing in, step by step.
+    #[oai(rename = "logins")]
+    Logins,
+    /// A new password by mail.
+    #[oai(rename = "password_resets")]
+    PasswordResets,
+    /// Sessions.
+    #[oai(rename = "sessions")]
+    Sessions,
+    /// Signing up.
+    #[oai(rename = "signups")]
+    Signups,
+    /// The signed-in user.
+    #[oai(rename = "users")]
+    Users,
+}

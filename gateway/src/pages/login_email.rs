@@ -1,0 +1,112 @@
+//! `/login/email`: the second step of a login, from a mailed link or with the mailed code.
+//!
+//! The pending login is bound to the browser that began it by a cookie; in any other one both are refused.
+
+use minijinja::context;
+use poem::{
+    Request, Response, Result, RouteMethod, endpoint::make, get,
+    http::{HeaderValue, StatusCode, header},
+};
+use serde::Deserialize;
+use shared::{
+    clock::Timestamp,
+    config::HttpConfig,
+    login::{self, Completion, EmailProof, LoginError, LoginId, SignedIn},
+    secret::Redacted,
+};
+
+use super::{parameter, render, submitted};
+use crate::{
+    api,
+    problem::problem,
+    security::cookies::{self, SameSite},
+    state::AppState,
+};
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Submitted {
+    token: String,
+    login_id: String,
+    code: String,
+    remember_device: String,
+}
+
+pub(super) fn routes(state: &AppState) -> RouteMethod {
+    let state = state.clone();
+    get(make(|request| async move { show(&request) })).post(make(move |request| {
+        let state = state.clone();
+        async move { act(&state, request).await }
+    }))
+}
+
+fn show(request: &Request) -> Result<Response> {
+    let form = Submitted {
+        token: parameter(request, "token").unwrap_or_default(),
+        login_id: parameter(request, "login_id").unwrap_or_default(),
+        ..Submitted::default()
+    };
+    if form.token.is_empty() && form.login_id.is_empty() {
+        let text = "Open the link of the mail in the browser where you entered your password, or enter the code there.";
+        return render::message("Look into your mailbox", text);
+    }
+    ask(StatusCode::OK, &form, None)
+}
+
+async fn act(state: &AppState, request: Request) -> Result<Response> {
+    let (request, form) = submitted::<Submitted>(request).await?;
+    let client = super::client(&request)?;
+    let wish = Completion {
+        proof: proof(&form)?,
+        login_token: api::login::binding(state, &request, None)?,
+        remember_device: form.remember_device == "yes",
+    };
+    let context = api::login::context(state, &request).await;
+    match login::complete_email_mfa(&state.kernel, client, wish, &context).await {
+        Ok(signed_in) => {
+            let mut page = render::message("You are signed in", "You can close this page.")?;
+            set_cookies(&state.kernel.config.http, &signed_in, &mut page);
+            Ok(page)
+        }
+        Err(LoginError::InvalidCode) if form.token.is_empty() => {
+            ask(StatusCode::UNAUTHORIZED, &form, Some("The code is wrong."))
+        }
+        Err(error) => Err(problem(error)),
+    }
+}
+
+fn proof(form: &Submitted) -> Result<EmailProof> {
+    if !form.token.is_empty() {
+        return Ok(EmailProof::Link(Redacted::new(form.token.clone())));
+    }
+    let login_id: LoginId = form.login_id.parse().map_err(|_| problem(LoginError::NotFound))?;
+    Ok(EmailProof::Code(login_id, Redacted::new(form.code.clone())))
+}
+
+fn ask(status: StatusCode, form: &Submitted, error: Option<&str>) -> Result<Response> {
+    let errors: Vec<String> = error.into_iter().map(str::to_owned).collect();
+    let (token, login_id) = (form.token.as_str(), form.login_id.as_str());
+    let values = context! { title => "Continue signing in", token, login_id, errors };
+    render::page_with(status, "login_email.html", values)
+}
+
+/// The session, and the trust in this browser if it was asked for; the pending login has served its purpose.
+fn set_cookies(http: &HttpConfig, signed_in: &SignedIn, page: &mut Response) {
+    let session = &signed_in.session;
+    let seconds = |until: Timestamp| until.since(session.created_at).as_secs();
+    let session_token = session.session_token.expose();
+    let mut lines = vec![
+        cookies::write(http, cookies::session_name(http), session_token, seconds(session.expires_at), SameSite::Lax),
+        cookies::write(http, cookies::login_name(http), "", 0, SameSite::Lax),
+    ];
+    if let Some(device) = &signed_in.device {
+        let age = seconds(device.expires_at);
+        let device_token = device.device_token.expose();
+        lines.push(cookies::write(http, cookies::device_name(http), device_token, age, SameSite::Strict));
+    }
+    for line in lines {
+        if let Ok(value) = HeaderValue::from_str(&line) {
+            page.headers_mut().append(header::SET_COOKIE, value);
+        }
+    }
+}

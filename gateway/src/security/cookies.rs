@@ -1,0 +1,90 @@
+//! The cookies: reading them, and writing them with the strictest attributes that work.
+//!
+//! | cookie | holds | SameSite |
+//! |---|---|---|
+//! | session | the session token | Lax |
+//! | login | what binds a pending login to this browser | Lax: the mailed link is opened from a mail program |
+//! | device | the trust in this browser | Strict |
+//!
+//! All are host-only, `HttpOnly`, and on https `Secure` with the prefix `__Host-` (RFC 6265bis, section 4.1.3).
+
+use poem::http::{HeaderMap, header};
+use shared::config::HttpConfig;
+
+/// Name of the session cookie.
+#[must_use]
+pub fn session_name(config: &HttpConfig) -> &'static str {
+    if config.is_https() { "__Host-gatepost_session" } else { "gatepost_session" }
+}
+
+/// Name of the cookie that binds a pending login.
+#[must_use]
+pub fn login_name(config: &HttpConfig) -> &'static str {
+    if config.is_https() { "__Host-gatepost_login" } else { "gatepost_login" }
+}
+
+/// Name of the cookie of a trusted device.
+#[must_use]
+pub fn device_name(config: &HttpConfig) -> &'static str {
+    if config.is_https() { "__Host-gatepost_device" } else { "gatepost_device" }
+}
+
+/// The value of a cookie. A request that sends it twice has none: it is not for us to guess which one is ours.
+#[must_use]
+pub fn read(headers: &HeaderMap, name: &str) -> Option<String> {
+    let mut values = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|line| line.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter(|(key, _)| *key == name)
+        .map(|(_, value)| value.trim_matches('"').to_owned());
+    let value = values.next()?;
+    values.next().is_none().then_some(value)
+}
+
+/// How a cookie travels with requests that other sites cause.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SameSite {
+    /// With navigations only.
+    Lax,
+    /// Never.
+    Strict,
+}
+
+/// A `Set-Cookie` value for this host, not readable by scripts. `max_age_seconds` 0 removes the cookie.
+#[must_use]
+pub fn write(config: &HttpConfig, name: &str, value: &str, max_age_seconds: u64, same_site: SameSite) -> String {
+    let secure = if config.is_https() { "; Secure" } else { "" };
+    let same_site = match same_site {
+        SameSite::Lax => "Lax",
+        SameSite::Strict => "Strict",
+    };
+    format!("{name}={value}; Path=/; Max-Age={max_age_seconds}; HttpOnly; SameSite={same_site}{secure}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(lines: &[&str]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append(header::COOKIE, line.parse().unwrap());
+        }
+        headers
+    }
+
+    #[test]
+    fn a_cookie_is_found_among_others() {
+        assert_eq!(read(&headers(&["a=1; gatepost_session=x; b=2"]), "gatepost_session").as_deref(), Some("x"));
+        assert_eq!(read(&headers(&["a=1", "s=\"q\""]), "s").as_deref(), Some("q"));
+        assert_eq!(read(&headers(&["a=1;;; =; s"]), "s"), None);
+    }
+
+    #[test]
+    fn a_cookie_that_is_sent_twice_is_none() {
+        assert_eq!(read(&headers(&["s=1; s=2"]), "s"), None);
+    }
+}

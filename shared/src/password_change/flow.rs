@@ -1,0 +1,69 @@
+//! The use case: changing a password.
+
+use serde_json::json;
+
+use crate::{
+    audit::{self, AuditEvent, Outcome},
+    client::Client,
+    jobs,
+    kernel::Kernel,
+    password::{self, HashPool, NotifyPasswordChanged, PasswordError},
+    sessions::{self, Principal},
+    users,
+};
+
+/// What the user sends.
+#[derive(Clone, Copy)]
+pub struct PasswordChange<'a> {
+    /// The current password, where there is one.
+    pub current: Option<&'a str>,
+    /// The new one.
+    pub replacement: &'a str,
+}
+
+/// Replaces the password of the signed-in user. Their present session stays, everything else they hold ends.
+///
+/// # Errors
+/// When the current password is missing or wrong, the new one breaks rules, no hash can be computed in time, or the
+/// database fails.
+pub async fn change_password(
+    kernel: &Kernel,
+    hasher: &HashPool,
+    client: &Client,
+    principal: &Principal,
+    wish: PasswordChange<'_>,
+) -> Result<(), PasswordError> {
+    let user = &principal.user;
+    let stored = match password::change(kernel, hasher, user, wish.current, wish.replacement).await {
+        Ok(stored) => stored,
+        Err(err) => {
+            audit_change(kernel, client, user.id, Outcome::Failure).await?;
+            return Err(err);
+        }
+    };
+    let now = kernel.clock.now();
+    let tx = kernel.db.write_tx().await?;
+    password::set(&*tx, user.id, stored, now).await?;
+    let auth_epoch = users::bump_epoch(&*tx, user.id, now).await?;
+    sessions::settle(&tx, user.id, Some(principal.session_id), auth_epoch, now).await?;
+    let audit_id = audit::record(&*tx, kernel.clock.as_ref(), event(client, user.id, Outcome::Success)).await?;
+    jobs::enqueue(&tx, kernel.clock.as_ref(), &NotifyPasswordChanged { user_id: user.id, audit_id }).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+async fn audit_change(
+    kernel: &Kernel,
+    client: &Client,
+    user_id: users::UserId,
+    outcome: Outcome,
+) -> Result<(), PasswordError> {
+    let tx = kernel.db.write_tx().await?;
+    audit::record(&*tx, kernel.clock.as_ref(), event(client, user_id, outcome)).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+fn event(client: &Client, user_id: users::UserId, outcome: Outcome) -> AuditEvent<'_> {
+    AuditEvent { action: "password.change", outcome, user_id: Some(user_id.0), client: Some(client), detail: json!({}) }
+}

@@ -1,0 +1,37 @@
+//! Mails as tests read them.
+
+/// One captured mail.
+#[derive(Clone, Debug)]
+pub struct TestMail {
+    /// Recipient.
+    pub to: String,
+    /// Subject.
+    pub subject: String,
+    /// Plain text.
+    pub text: String,
+    /// HTML.
+    pub html: String,
+    /// Headers.
+    pub headers: Vec<(String, String)>,
+}
+
+/// The first run of exactly six digits.
+#[must_use]
+#[track_caller]
+pub fn code_in(text: &str) -> String {
+    text.split(|letter: char| !letter.is_ascii_alphanumeric())
+        .find(|word| word.len() == 6 && word.bytes().all(|byte| byte.is_ascii_digit()))
+        .unwrap_or_else(|| panic!("no code in: {text}"))
+        .to_owned()
+}
+
+/// What follows `token=` in the first link.
+#[must_use]
+#[track_caller]
+pub fn token_in(text: &str) -> String {
+    let (_, rest) = text.split_once("token=").unwrap_or_else(|| panic!("no link in: {text}"));
+    rest.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '-' && letter != '_')
+        .next()
+        .unwrap_or_default()
+        .to_owned()
+}

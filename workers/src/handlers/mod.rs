@@ -1,0 +1,44 @@
+//! One function per job, in the file of its slice.
+
+pub mod email_mfa;
+pub mod email_verification;
+pub mod jobs;
+pub mod login;
+pub mod mail;
+pub mod password;
+mod phrases;
+pub mod recovery;
+pub mod sessions;
+pub mod signup;
+pub mod users;
+
+use std::time::Duration;
+
+use crate::registry::{DuplicateHandler, Registry};
+
+/// Rows that one sweep deletes in its transaction; the next window takes the next ones.
+const SWEEP_BATCH: u64 = 5_000;
+
+/// How long rows are kept for people who look into an incident, after they stopped to mean anything.
+const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Every job with its function.
+///
+/// # Errors
+/// When two functions are bound to one job.
+pub fn registry() -> Result<Registry, DuplicateHandler> {
+    let mut registry = Registry::default();
+    registry.mail(email_mfa::send_login_code)?;
+    registry.mail(email_verification::send_verification)?;
+    registry.mail(mail::send_test_mail)?;
+    registry.mail(password::notify_changed)?;
+    registry.mail(recovery::send_reset_link)?;
+    registry.mail(signup::send_existing_account_notice)?;
+    registry.mail(users::notify_email_changed)?;
+    registry.on(email_verification::sweep_verifications)?;
+    registry.on(jobs::sweep_finished)?;
+    registry.on(login::sweep_logins)?;
+    registry.on(recovery::sweep_resets)?;
+    registry.on(sessions::sweep_ended)?;
+    Ok(registry)
+}

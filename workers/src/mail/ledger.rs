@@ -1,0 +1,157 @@
+//! The ledger: what became of each mail. A recipient is kept as a keyed digest only.
+//!
+//! ```text
+//! open ──► sending ──► handed_over | rejected | unknown (written, no answer: sent again) | expired | dead
+//!      └─► suppressed: over the recipient's budget, or its server refused a mail for good within a day
+//! ```
+//!
+//! `sending` is committed before the first byte leaves, so a message without a row cannot exist. `handed_over` and the
+//! job's `done` are one transaction guarded by the fence.
+
+use sea_orm::{ConnectionTrait, DbErr, Statement, Value};
+use shared::{
+    clock::Timestamp,
+    db::Tx,
+    jobs::{
+        JobId, JobState, operate,
+        receipts::{Claim, Ending},
+    },
+    kernel::Kernel,
+    mail,
+};
+
+/// Whether a mail may be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Opening {
+    /// It may.
+    Clear,
+    /// Another worker holds the job now.
+    Overtaken,
+    /// The recipient's server refused a mail for good lately.
+    Suppressed,
+    /// The recipient got too many mails.
+    OverBudget,
+}
+
+/// How a mail ended, as the ledger has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Entry {
+    /// Under way; the last try failed.
+    Sending,
+    /// The relay has it.
+    HandedOver,
+    /// Refused for good.
+    Rejected,
+    /// Written without an answer.
+    Unknown,
+}
+
+impl Entry {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sending => "sending",
+            Self::HandedOver => "handed_over",
+            Self::Rejected => "rejected",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+/// Opens the row of a mail and decides whether it may be sent. The recipient's budget is asked for once per mail.
+pub(crate) async fn open(tx: &Tx, kernel: &Kernel, claim: &Claim, recipient: &str) -> Result<Opening, DbErr> {
+    let job = operate::find(&**tx, claim.id).await?;
+    if !job.is_some_and(|job| job.fence == claim.fence && job.state == JobState::Running) {
+        return Ok(Opening::Overtaken);
+    }
+    let hash = mail::recipient_hash(kernel, recipient);
+    let is_first = execute(
+        tx,
+        "INSERT INTO mail_deliveries (job_id, recipient_hash, state, created_at) VALUES ($1, $2, 'sending', $3)
+         ON CONFLICT (job_id) DO NOTHING",
+        [claim.id.0.into(), hash.clone().into(), kernel.clock.now().0.into()],
+    )
+    .await?
+        == 1;
+    if !is_first {
+        execute(
+            tx,
+            "UPDATE mail_deliveries SET state = 'sending', recipient_hash = $2 WHERE job_id = $1",
+            [claim.id.0.into(), hash.into()],
+        )
+        .await?;
+    }
+    // This mail's own row reads `sending` by now: an operator who retries a rejected mail is not held up by it.
+    if mail::is_suppressed(&**tx, kernel, recipient).await? {
+        suppress(tx, claim.id, "the recipient's server refused a mail for good within the last day").await?;
+        return Ok(Opening::Suppressed);
+    }
+    if is_first && !mail::within_budget(&**tx, kernel, recipient).await? {
+        suppress(tx, claim.id, "the recipient got too many mails").await?;
+        return Ok(Opening::OverBudget);
+    }
+    Ok(Opening::Clear)
+}
+
+/// Writes down how a try ended.
+pub(crate) async fn write(tx: &Tx, id: JobId, entry: Entry, reply: &str, now: Timestamp) -> Result<(), DbErr> {
+    let handed_over = (entry == Entry::HandedOver).then_some(now.0);
+    execute(
+        tx,
+        "UPDATE mail_deliveries SET state = $2, provider_reply = $3, handed_over_at = $4 WHERE job_id = $1",
+        [id.0.into(), entry.as_str().into(), reply.into(), handed_over.into()],
+    )
+    .await
+    .map(|_| ())
+}
+
+/// Follows a job that ended without its mail having been handed over or rejected.
+pub(crate) async fn settle(tx: &Tx, id: JobId, ending: &Ending) -> Result<(), DbErr> {
+    let state = match ending {
+        Ending::Dead(_) => "dead",
+        Ending::Expired => "expired",
+        Ending::Done | Ending::Cancelled | Ending::Retrying(..) | Ending::Released(..) => return Ok(()),
+    };
+    execute(
+        tx,
+        "UPDATE mail_deliveries SET state = $2 WHERE job_id = $1 AND state IN ('sending', 'unknown')",
+        [id.0.into(), state.into()],
+    )
+    .await
+    .map(|_| ())
+}
+
+/// Follows jobs that ended while no worker held them, and deletes up to `batch` rows from before `before`.
+pub(crate) async fn sweep(tx: &Tx, before: Timestamp, batch: u64) -> Result<(), DbErr> {
+    for state in [JobState::Dead, JobState::Expired] {
+        execute(
+            tx,
+            "UPDATE mail_deliveries SET state = $1 WHERE state IN ('sending', 'unknown')
+             AND job_id IN (SELECT id FROM jobs WHERE state = $1)",
+            [state.as_str().into()],
+        )
+        .await?;
+    }
+    execute(
+        tx,
+        "DELETE FROM mail_deliveries WHERE job_id IN
+         (SELECT job_id FROM mail_deliveries WHERE created_at < $1 AND state NOT IN ('sending', 'unknown') LIMIT $2)",
+        [before.0.into(), i64::try_from(batch).unwrap_or(i64::MAX).into()],
+    )
+    .await
+    .map(|_| ())
+}
+
+async fn suppress(tx: &Tx, id: JobId, reason: &str) -> Result<(), DbErr> {
+    execute(
+        tx,
+        "UPDATE mail_deliveries SET state = 'suppressed', provider_reply = $2 WHERE job_id = $1",
+        [id.0.into(), reason.into()],
+    )
+    .await
+    .map(|_| ())
+}
+
+async fn execute(tx: &Tx, sql: &str, values: impl IntoIterator<Item = Value>) -> Result<u64, DbErr> {
+    let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, values);
+    tx.execute_raw(statement).await.map(|result| result.rows_affected())
+}
