@@ -22,6 +22,7 @@ use shared::{
     password::HashPool,
     telemetry::{self, Telemetry},
 };
+use workers::{Context, mail::Mailer};
 
 /// The kernel alone, for commands that do one thing and end.
 pub async fn kernel(config: Config) -> anyhow::Result<Kernel> {
@@ -115,9 +116,10 @@ impl Parts {
         );
         lifecycle.spawn(relay::COMPONENT, relay);
         if !queues.is_empty() {
-            let context = workers::context(Arc::clone(&self.kernel), lifecycle.readiness.clone())?;
+            let mailer = Arc::new(Mailer::new(&self.kernel.config)?);
+            let context = Context::new(Arc::clone(&self.kernel), mailer, lifecycle.readiness.clone());
             let registry = Arc::new(workers::handlers::registry()?);
-            workers::spawn(context, registry, Arc::clone(&self.broker), queues, &mut lifecycle).await?;
+            workers::spawn(Arc::new(context), registry, Arc::clone(&self.broker), queues, &mut lifecycle).await?;
         }
         spawn_listeners(&self.kernel, &mut lifecycle, with_gateway).await?;
         let grace = Duration::from_secs(self.kernel.config.http.grace_seconds);
@@ -147,7 +149,10 @@ async fn spawn_listeners(kernel: &Arc<Kernel>, lifecycle: &mut Lifecycle, with_g
         let listen = kernel.config.http.listen;
         let bound = server::bind(listen).await.with_context(|| format!("http.listen {listen}"))?;
         tracing::info!(address = %bound.address(), url = %kernel.config.http.public_url, "the gateway listens");
-        lifecycle.spawn("gateway", async move { report(server::serve(bound, state, stopping).await) });
+        lifecycle.spawn("gateway", async move {
+            let config = state.kernel.config.clone();
+            report(bound.serve(gateway::app(state), &config.http, stopping).await);
+        });
     }
     Ok(())
 }

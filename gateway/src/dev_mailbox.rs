@@ -14,17 +14,13 @@ use poem::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use shared::{
+    clock::Timestamp,
     config::Config,
     fault::{Fault, INTERNAL},
     mail::MailRoute,
 };
 
-use crate::{
-    pages::render,
-    problem::problem,
-    problem_kinds::NOT_FOUND,
-    state::AppState,
-};
+use crate::{pages::render, problem::problem, problem_kinds::NOT_FOUND, state::AppState};
 
 /// Mails that are shown at most.
 const SHOWN: usize = 200;
@@ -41,13 +37,12 @@ struct Mail {
     subject: String,
     #[serde(default)]
     text: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    html: Option<String>,
+    #[serde(default)]
+    html: String,
     #[serde(default)]
     headers: Value,
     job_id: String,
-    #[serde(default)]
-    received_at: String,
+    received_at: Timestamp,
 }
 
 /// `GET /api/dev/mailbox?to=`: the mails as JSON, newest first.
@@ -90,7 +85,7 @@ async fn mails(state: &AppState, request: &Request) -> Result<Vec<Mail>> {
         mails.retain(|mail| mail.to.to_lowercase().contains(&to.to_lowercase()));
     }
     // Ids of jobs sort by time as well, for mails of one instant.
-    mails.sort_by(|left, right| (&right.received_at, &right.job_id).cmp(&(&left.received_at, &left.job_id)));
+    mails.sort_by(|left, right| (right.received_at, &right.job_id).cmp(&(left.received_at, &left.job_id)));
     mails.truncate(SHOWN);
     Ok(mails)
 }
@@ -130,7 +125,7 @@ fn shown(mail: &Mail) -> Value {
         "received_at": mail.received_at,
         "job_id": mail.job_id,
         "parts": parts(&mail.text),
-        "frame": mail.html.as_ref().map(|html| format!("<base target=\"_blank\">{html}")),
+        "frame": (!mail.html.is_empty()).then(|| format!("<base target=\"_blank\">{}", mail.html)),
     })
 }
 
@@ -168,7 +163,11 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("gatepost-mailbox-{}", shared::ids::next()));
         assert!(read_folder(&folder).is_empty());
         std::fs::create_dir(&folder).unwrap();
-        std::fs::write(folder.join("a.json"), r#"{"to":"a@b.c","subject":"S","text":"T","headers":{},"job_id":"a"}"#).unwrap();
+        std::fs::write(
+            folder.join("a.json"),
+            r#"{"to":"a@b.c","subject":"S","job_id":"a","received_at":"2026-01-01T00:00:00Z"}"#,
+        )
+        .unwrap();
         std::fs::write(folder.join("b.json"), "{").unwrap();
         std::fs::write(folder.join("c.tmp"), "{}").unwrap();
         let mails = read_folder(&folder);

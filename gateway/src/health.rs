@@ -6,7 +6,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use poem::{
-    Response, RouteMethod, endpoint::make, get,
+    Response, RouteMethod,
+    endpoint::make,
+    get,
     http::{StatusCode, header},
 };
 use sea_orm::ConnectionTrait;

@@ -1,7 +1,7 @@
 //! The HTTP gateway: it decides who someone is, at once; everything else it leaves to jobs.
 //!
 //! Reading order: [`app`] (what is where), [`middleware`] (what every request passes), [`spec`] and [`api`] (the
-//! operations), [`security`] (who calls), [`problem`] (what failure looks like), [`pages`] (what mailed links lead to),
+//! operations), [`security`] (who calls), [`mod@problem`] (what failure looks like), [`pages`] (what mailed links lead to),
 //! [`server`] (the listener).
 //!
 //! ```text

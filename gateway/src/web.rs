@@ -3,10 +3,7 @@
 //! The page loads one script from this origin and fetches `/openapi.json`. It alone may run scripts; nothing that a user
 //! entered is on it.
 
-use poem::{
-    Body, Response, RouteMethod, endpoint::make_sync, get,
-    http::header,
-};
+use poem::{Body, Response, RouteMethod, endpoint::make_sync, get, http::header};
 
 /// Policy of `/docs`: its script builds its styles at run time.
 const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; \

@@ -1,1 +1,19 @@
-//! Integration tests.
+//! The integration tests: one binary, a module per feature, names that are sentences.
+
+mod acceptance;
+mod broker;
+mod coverage;
+mod edge;
+mod email_mfa;
+mod email_verification;
+mod faults;
+mod jobs;
+mod login;
+mod mail;
+mod password;
+mod recovery;
+mod sessions;
+mod signup;
+mod story;
+mod structure;
+mod users;

@@ -16,7 +16,7 @@ pub struct Answer {
 
 impl Answer {
     /// The answer, if it has this status.
-    #[must_use]
+    #[expect(clippy::return_self_not_must_use, clippy::must_use_candidate, reason = "it is an assertion by itself")]
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
         assert_eq!(self.status, status, "body: {}", self.text);

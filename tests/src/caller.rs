@@ -6,7 +6,8 @@ use std::{
 };
 
 use poem::{
-    Endpoint, Request,
+    Endpoint, Request, Response,
+    endpoint::BoxEndpoint,
     http::{Method, Uri},
 };
 use serde_json::{Value, json};
@@ -21,6 +22,7 @@ pub struct Caller<'a> {
     bearer: Option<String>,
     cookies: Mutex<BTreeMap<String, String>>,
     extra: Vec<(String, String)>,
+    gateway: &'a BoxEndpoint<'static, Response>,
 }
 
 impl<'a> Caller<'a> {
@@ -34,7 +36,15 @@ impl<'a> Caller<'a> {
             bearer: None,
             cookies: Mutex::default(),
             extra: Vec::new(),
+            gateway: app.endpoint(),
         }
+    }
+
+    /// The same at another gateway.
+    #[must_use]
+    pub fn through(mut self, gateway: &'a BoxEndpoint<'static, Response>) -> Self {
+        self.gateway = gateway;
+        self
     }
 
     /// The same with a bearer token.
@@ -114,7 +124,7 @@ impl<'a> Caller<'a> {
             Some((content_type, text)) => request.content_type(content_type).body(text),
             None => request.finish(),
         };
-        let answer = read(self.app.endpoint().get_response(request).await).await;
+        let answer = read(self.gateway.get_response(request).await).await;
         self.keep_cookies(&answer);
         answer
     }
@@ -164,7 +174,7 @@ impl<'a> Caller<'a> {
     }
 }
 
-async fn read(response: poem::Response) -> Answer {
+async fn read(response: Response) -> Answer {
     let (parts, body) = response.into_parts();
     let text = body.into_string().await.unwrap_or_else(|err| panic!("unreadable body: {err}"));
     Answer { status: parts.status.as_u16(), headers: parts.headers, text }

@@ -12,7 +12,9 @@
 
 mod answer;
 mod app;
+pub mod bench;
 mod caller;
+pub mod log;
 mod mail;
 mod process;
 mod settings;

@@ -90,7 +90,8 @@ mod tests {
     #[test]
     fn the_age_is_that_of_the_oldest_job_that_waits() {
         let now = Timestamp(100_000_000);
-        let depths = [depth("dead", 0), depth("running", 1), depth("queued", 90_000_000), depth("retrying", 200_000_000)];
+        let depths =
+            [depth("dead", 0), depth("running", 1), depth("queued", 90_000_000), depth("retrying", 200_000_000)];
         let reading = Reading::of(&depths, now);
         assert_eq!(reading.age(Queue::Mail), Duration::from_secs(10));
         assert_eq!(reading.age(Queue::Sweep), Duration::ZERO);

@@ -85,15 +85,15 @@ where
     type Running = R;
 }
 
-type Effect = dyn for<'a> Fn(&'a Context, &'a Tx, &str) -> BoxFuture<'a, Result<(), JobError>> + Send + Sync;
-type Letter = dyn for<'a> Fn(&'a Context, &str) -> BoxFuture<'a, Result<Option<Mail>, JobError>> + Send + Sync;
+type EffectFn = dyn for<'a> Fn(&'a Context, &'a Tx, &str) -> BoxFuture<'a, Result<(), JobError>> + Send + Sync;
+type LetterFn = dyn for<'a> Fn(&'a Context, &str) -> BoxFuture<'a, Result<Option<Mail>, JobError>> + Send + Sync;
 
 /// A bound function that takes the payload as text.
 pub(crate) enum Binding {
     /// Its effect is in the database.
-    Effect(Box<Effect>),
+    Effect(Box<EffectFn>),
     /// Its effect is a mail.
-    Mail(Box<Letter>),
+    Mail(Box<LetterFn>),
 }
 
 /// A kind of job and its function.
@@ -105,7 +105,7 @@ pub(crate) struct Bound {
 /// Which function runs which job, by wire name and payload version.
 #[derive(Default)]
 pub struct Registry {
-    bound: BTreeMap<(&'static str, u16), Bound>,
+    bound: BTreeMap<&'static str, BTreeMap<u16, Bound>>,
 }
 
 impl Registry {
@@ -147,35 +147,39 @@ impl Registry {
 
     fn bind<J: Job>(&mut self, binding: Binding) -> Result<&mut Self, DuplicateHandler> {
         let catalog = entry::<J>();
-        let key = (catalog.name, catalog.version);
-        if self.bound.contains_key(&key) {
+        let versions = self.bound.entry(catalog.name).or_default();
+        if versions.contains_key(&catalog.version) {
             return Err(DuplicateHandler { name: catalog.name, version: catalog.version });
         }
-        self.bound.insert(key, Bound { catalog, binding });
+        versions.insert(catalog.version, Bound { catalog, binding });
         Ok(self)
     }
 
     /// All jobs that have a handler, ordered by name and version.
     #[must_use]
     pub fn catalog(&self) -> Vec<CatalogEntry> {
-        self.bound.values().map(|bound| bound.catalog).collect()
+        self.all().map(|bound| bound.catalog).collect()
     }
 
     /// The retry policy of a job by name; a patient one for a name that this version does not know.
     #[must_use]
     pub fn retry_of(&self, name: &str) -> Retry {
-        let newest = self.bound.range((name, 0)..=(name, u16::MAX)).next_back();
-        newest.map_or(Retry::NOTICE, |(_, bound)| bound.catalog.retry)
+        let newest = self.bound.get(name).and_then(|versions| versions.values().next_back());
+        newest.map_or(Retry::NOTICE, |bound| bound.catalog.retry)
     }
 
     /// Whether jobs of this queue send mail.
     #[must_use]
     pub fn sends_mail(&self, queue: Queue) -> bool {
-        self.bound.values().any(|bound| bound.catalog.queue == queue && matches!(bound.binding, Binding::Mail(_)))
+        self.all().any(|bound| bound.catalog.queue == queue && matches!(bound.binding, Binding::Mail(_)))
     }
 
     pub(crate) fn find(&self, name: &str, version: u16) -> Option<&Bound> {
-        self.bound.get(&(name, version))
+        self.bound.get(name)?.get(&version)
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Bound> {
+        self.bound.values().flat_map(BTreeMap::values)
     }
 }
 

@@ -115,8 +115,12 @@ mod tests {
     #[test]
     fn every_line_has_a_handler_and_appears_once() {
         let registry = crate::registry().unwrap();
-        let sweeps: BTreeSet<_> =
-            registry.catalog().into_iter().filter(|entry| entry.queue == Queue::Sweep).map(|entry| entry.name).collect();
+        let sweeps: BTreeSet<_> = registry
+            .catalog()
+            .into_iter()
+            .filter(|entry| entry.queue == Queue::Sweep)
+            .map(|entry| entry.name)
+            .collect();
         let lines: Vec<_> = SCHEDULE.iter().map(|line| line.name).collect();
         assert_eq!(lines.iter().copied().collect::<BTreeSet<_>>(), sweeps);
         assert_eq!(lines.len(), sweeps.len());

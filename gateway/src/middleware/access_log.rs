@@ -5,10 +5,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use poem::{
-    Endpoint, Middleware, Request, Response, Result,
-    http::Method,
-};
+use poem::{Endpoint, Middleware, Request, Response, Result, http::Method};
 use shared::client::Client;
 use tracing::Instrument;
 

@@ -16,11 +16,7 @@ use poem::{
 };
 use shared::fault::Fault;
 
-use crate::{
-    pages,
-    problem::problem,
-    problem_kinds::CSRF_REJECTED,
-};
+use crate::{pages, problem::problem, problem_kinds::CSRF_REJECTED};
 
 /// Addresses that other sites are meant to post to: an identity provider's answer comes from its own origin, and is
 /// bound to the browser by other means.
@@ -137,8 +133,14 @@ mod tests {
 
     #[test]
     fn fetch_metadata_decides_where_it_is_sent() {
-        for (site, expected) in [("same-origin", true), ("none", true), ("same-site", false), ("cross-site", false), ("x", false)] {
-            assert_eq!(is_same_origin(&headers(&[("sec-fetch-site", site), ("origin", HOME)]), HOME), expected, "{site}");
+        for (site, expected) in
+            [("same-origin", true), ("none", true), ("same-site", false), ("cross-site", false), ("x", false)]
+        {
+            assert_eq!(
+                is_same_origin(&headers(&[("sec-fetch-site", site), ("origin", HOME)]), HOME),
+                expected,
+                "{site}"
+            );
         }
     }
 

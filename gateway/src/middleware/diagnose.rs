@@ -4,9 +4,7 @@
 
 use std::sync::Arc;
 
-use poem::{
-    Endpoint, IntoResponse, Middleware, Request, Response, Result, http::Method,
-};
+use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result, http::Method};
 use poem_openapi::error::ParseRequestPayloadError;
 use serde_json::Value;
 use shared::fault::{Fault, VALIDATION};

@@ -117,11 +117,7 @@ fn parameter_rejection(error: &ParseParamError) -> Rejection {
     } else {
         ("invalid", "This parameter does not have a valid value.")
     };
-    let field = FieldProblem {
-        pointer: format!("/{}", error.name),
-        code: code.to_owned(),
-        detail: detail.to_owned(),
-    };
+    let field = FieldProblem { pointer: format!("/{}", error.name), code: code.to_owned(), detail: detail.to_owned() };
     Rejection { fault: Fault::of(&VALIDATION), fields: vec![field] }
 }
 

@@ -31,9 +31,9 @@ pub fn check(body: &[u8]) -> Result<(), JsonFlaw> {
     let outcome = Strict { depth: 0 }.deserialize(&mut parser).and_then(|()| parser.end());
     outcome.map_err(|flaw| match flaw.classify() {
         serde_json::error::Category::Data => JsonFlaw::Unacceptable(flaw.to_string()),
-        serde_json::error::Category::Io
-        | serde_json::error::Category::Syntax
-        | serde_json::error::Category::Eof => JsonFlaw::Syntax(flaw.to_string()),
+        serde_json::error::Category::Io | serde_json::error::Category::Syntax | serde_json::error::Category::Eof => {
+            JsonFlaw::Syntax(flaw.to_string())
+        }
     })
 }
 
@@ -124,7 +124,8 @@ mod tests {
 
     #[test]
     fn ordinary_json_passes() {
-        for body in ["{}", "[]", "null", "-1.5e3", r#""\u00e9\ud83d\ude00""#, r#"{"a":{"b":[1,true]},"b":{"b":null}}"#] {
+        for body in ["{}", "[]", "null", "-1.5e3", r#""\u00e9\ud83d\ude00""#, r#"{"a":{"b":[1,true]},"b":{"b":null}}"#]
+        {
             assert_eq!(check(body.as_bytes()), Ok(()), "{body}");
         }
     }

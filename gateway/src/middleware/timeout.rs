@@ -31,9 +31,7 @@ impl<E: Endpoint> Endpoint for TimeoutEndpoint<E> {
     async fn call(&self, request: Request) -> Result<Response> {
         match tokio::time::timeout(self.limit, self.inner.call(request)).await {
             Ok(outcome) => outcome.map(IntoResponse::into_response),
-            Err(elapsed) => {
-                Err(problem(Fault::of(&UNAVAILABLE).retry_after(Duration::from_secs(1)).source(elapsed)))
-            }
+            Err(elapsed) => Err(problem(Fault::of(&UNAVAILABLE).retry_after(Duration::from_secs(1)).source(elapsed))),
         }
     }
 }

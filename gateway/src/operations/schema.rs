@@ -172,12 +172,16 @@ mod tests {
                 "a/b": { "type": "boolean" },
             },
         });
-        mismatches(&schemas, &schema, value).into_iter().map(|field| format!("{} {}", field.pointer, field.code)).collect()
+        mismatches(&schemas, &schema, value)
+            .into_iter()
+            .map(|field| format!("{} {}", field.pointer, field.code))
+            .collect()
     }
 
     #[test]
     fn a_body_that_fits_has_no_problem() {
-        let fits = json!({ "email": "a@b.c", "note": null, "age": 3, "kind": "a", "tags": [], "address": { "city": "x" } });
+        let fits =
+            json!({ "email": "a@b.c", "note": null, "age": 3, "kind": "a", "tags": [], "address": { "city": "x" } });
         assert!(found(&fits).is_empty());
     }
 

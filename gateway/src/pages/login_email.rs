@@ -4,7 +4,9 @@
 
 use minijinja::context;
 use poem::{
-    Request, Response, Result, RouteMethod, endpoint::make, get,
+    Request, Response, Result, RouteMethod,
+    endpoint::make,
+    get,
     http::{HeaderValue, StatusCode, header},
 };
 use serde::Deserialize;

@@ -13,7 +13,8 @@ mod reset;
 mod verify_email;
 
 use poem::{
-    FromRequest, Request, Response, Result, Route, RouteMethod, endpoint::make_sync, error::GetDataError, get, web::Form,
+    FromRequest, Request, Response, Result, Route, RouteMethod, endpoint::make_sync, error::GetDataError, get,
+    web::Form,
 };
 use serde::de::DeserializeOwned;
 use shared::client::Client;

@@ -3,10 +3,7 @@
 //! A password that is not accepted leaves the link good, so the form comes back with the reasons.
 
 use minijinja::context;
-use poem::{
-    Request, Response, Result, RouteMethod, endpoint::make, get,
-    http::StatusCode,
-};
+use poem::{Request, Response, Result, RouteMethod, endpoint::make, get, http::StatusCode};
 use serde::Deserialize;
 use shared::{
     fault::Fault,

@@ -1,6 +1,6 @@
 //! The cookies: reading them, and writing them with the strictest attributes that work.
 //!
-//! | cookie | holds | SameSite |
+//! | cookie | holds | `SameSite` |
 //! |---|---|---|
 //! | session | the session token | Lax |
 //! | login | what binds a pending login to this browser | Lax: the mailed link is opened from a mail program |

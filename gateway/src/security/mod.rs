@@ -40,10 +40,7 @@ pub struct InstanceAdmin(pub Principal);
 /// The session of a request that may go without one; a bad credential counts as none here, because the request proves
 /// its user by other means.
 pub async fn live_session(state: &AppState, request: &Request) -> Option<Principal> {
-    match authenticate(state, request).await {
-        Ok(principal) => Some(principal),
-        Err(_) => None,
-    }
+    authenticate(state, request).await.ok()
 }
 
 async fn authenticate(state: &AppState, request: &Request) -> poem::Result<Principal> {

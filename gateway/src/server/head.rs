@@ -58,7 +58,11 @@ mod tests {
 
     fn feed(parts: &[&str]) -> Progress {
         let mut watch = HeadWatch::default();
-        parts.iter().map(|part| watch.feed(part.as_bytes())).find(|progress| *progress != Progress::Partial).unwrap_or(Progress::Partial)
+        parts
+            .iter()
+            .map(|part| watch.feed(part.as_bytes()))
+            .find(|progress| *progress != Progress::Partial)
+            .unwrap_or(Progress::Partial)
     }
 
     #[test]

@@ -177,7 +177,8 @@ mod tests {
     #[tokio::test]
     async fn an_ordinary_request_is_answered() {
         let (address, ..) = start(config(&[])).await;
-        let stream = send(address, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi").await;
+        let stream =
+            send(address, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nConnection: close\r\n\r\nhi").await;
         let answer = rest(stream).await;
         assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with("hi"), "{answer}");
     }

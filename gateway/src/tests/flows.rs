@@ -173,10 +173,9 @@ async fn questions_about_jobs_are_checked() {
         let name = query.split('=').next().unwrap();
         assert_eq!(answer.json()["errors"][0]["pointer"], format!("/{name}"), "{query}");
     }
-    for (path, code) in [
-        ("/api/jobs/017f5f3e-0000-7000-8000-000000000000", "job_not_found"),
-        ("/api/jobs/x", "not_found"),
-    ] {
+    for (path, code) in
+        [("/api/jobs/017f5f3e-0000-7000-8000-000000000000", "job_not_found"), ("/api/jobs/x", "not_found")]
+    {
         assert_eq!(app.send(Method::GET, path, &headers, "").await.code(), code);
     }
     let answer = app.send(Method::POST, "/api/jobs/x/retry", &headers, "").await;

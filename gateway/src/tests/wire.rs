@@ -1,6 +1,9 @@
 //! The application behind its listener.
 
-use std::{net::SocketAddr, time::{Duration, Instant}};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use shared::lifecycle::CancellationToken;
 use tokio::{

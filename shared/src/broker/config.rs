@@ -14,6 +14,8 @@ pub struct BrokerConfig {
     pub timeout_seconds: u64,
     /// Heartbeat of the AMQP connection; a dead peer is noticed after twice this time.
     pub heartbeat_seconds: u64,
+    /// What exchanges and queues in RabbitMQ begin with; installations that share a vhost differ in it.
+    pub prefix: String,
     /// How often RabbitMQ may redeliver one message before it dead-letters it.
     pub delivery_limit: u32,
 }

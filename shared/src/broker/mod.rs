@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Two implementations: [`memory`] for one process, [`rabbitmq`] for many. Both pass the same
-//! [`conformance`](crate::broker::conformance) suite. Deliveries may repeat and come in any order; handlers must need
+//! [`conformance`] suite. Deliveries may repeat and come in any order; handlers must need
 //! neither.
 
 mod config;

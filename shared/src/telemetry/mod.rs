@@ -9,7 +9,7 @@
 //! One trace runs from the HTTP request through the job's row, the AMQP header and the worker to the SMTP call: the W3C
 //! `traceparent` (Trace Context, section 3.2) is stored with the job. Logs never carry addresses, secrets or bodies.
 
-use std::{collections::HashMap, sync::OnceLock};
+use std::{collections::HashMap, io::IsTerminal, sync::OnceLock};
 
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use opentelemetry::{
@@ -51,11 +51,11 @@ impl Telemetry {
     pub fn start(config: &TelemetryConfig, service: &'static str) -> Result<Self, TelemetryError> {
         // lapin logs returned messages with their whole payload, sqlx statements with their values.
         let filter =
-            EnvFilter::try_new(format!("{},lapin::returned_messages=error,sqlx=warn,sea_orm=warn", config.log_filter))?;
+            EnvFilter::try_new(format!("{},lapin::returned_messages=error,sqlx=warn,sea_orm=warn,poem::server=warn", config.log_filter))?;
         let lines: Box<dyn Layer<Registry> + Send + Sync> = if config.log_format == LogFormat::Json {
             Box::new(tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr))
         } else {
-            Box::new(tracing_subscriber::fmt::layer().with_writer(std::io::stderr))
+            Box::new(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()))
         };
         let traces = match &config.otlp_endpoint {
             None => None,

@@ -27,18 +27,19 @@ const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 /// # Errors
 /// When two functions are bound to one job.
 pub fn registry() -> Result<Registry, DuplicateHandler> {
-    let mut registry = Registry::default();
-    registry.mail(email_mfa::send_login_code)?;
-    registry.mail(email_verification::send_verification)?;
-    registry.mail(mail::send_test_mail)?;
-    registry.mail(password::notify_changed)?;
-    registry.mail(recovery::send_reset_link)?;
-    registry.mail(signup::send_existing_account_notice)?;
-    registry.mail(users::notify_email_changed)?;
-    registry.on(email_verification::sweep_verifications)?;
-    registry.on(jobs::sweep_finished)?;
-    registry.on(login::sweep_logins)?;
-    registry.on(recovery::sweep_resets)?;
-    registry.on(sessions::sweep_ended)?;
+    let mut registry = Registry::new();
+    registry
+        .mail(email_mfa::send_login_code)?
+        .mail(email_verification::send_verification)?
+        .mail(mail::send_test_mail)?
+        .mail(password::notify_changed)?
+        .mail(recovery::send_reset_link)?
+        .mail(signup::send_existing_account_notice)?
+        .mail(users::notify_email_changed)?
+        .on(email_verification::sweep_verifications)?
+        .on(jobs::sweep_finished_jobs)?
+        .on(login::sweep_logins)?
+        .on(recovery::sweep_resets)?
+        .on(sessions::sweep_ended)?;
     Ok(registry)
 }

@@ -7,11 +7,7 @@ use shared::{
 };
 
 use super::{RETENTION, SWEEP_BATCH, phrases};
-use crate::{
-    context::Context,
-    mail::Mail,
-    registry::JobError,
-};
+use crate::{context::Context, mail::Mail, registry::JobError};
 
 /// Mails the link of a reset request; nothing for nobody's address or a link that is no longer good.
 pub async fn send_reset_link(ctx: &Context, job: SendResetLink) -> Result<Option<Mail>, JobError> {

@@ -74,9 +74,10 @@ fn compose(context: &Context, mail: &Mail, claim: &Claim) -> Result<Outgoing, Jo
         .renderer
         .render(mail.template, &mail.context)
         .map_err(|error| JobError::Reject(format!("the template {}: {error}", mail.template)))?;
-    mailer.letterhead.write(claim.id, claim.created_at, &mail.to, content).map_err(|error: Unsendable| {
-        JobError::Reject(error.to_string())
-    })
+    mailer
+        .letterhead
+        .write(claim.id, claim.created_at, &mail.to, content)
+        .map_err(|error: Unsendable| JobError::Reject(error.to_string()))
 }
 
 async fn send(transport: &dyn MailTransport, message: &Outgoing) -> Result<String, SendError> {

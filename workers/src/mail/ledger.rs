@@ -19,6 +19,7 @@ use shared::{
     kernel::Kernel,
     mail,
 };
+use uuid::Uuid;
 
 /// Whether a mail may be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,8 +109,8 @@ pub(crate) async fn write(tx: &Tx, id: JobId, entry: Entry, reply: &str, now: Ti
 pub(crate) async fn settle(tx: &Tx, id: JobId, ending: &Ending) -> Result<(), DbErr> {
     let state = match ending {
         Ending::Dead(_) => "dead",
-        Ending::Expired => "expired",
-        Ending::Done | Ending::Cancelled | Ending::Retrying(..) | Ending::Released(..) => return Ok(()),
+        Ending::Expired | Ending::Cancelled => "expired",
+        Ending::Done | Ending::Retrying(..) | Ending::Released(..) => return Ok(()),
     };
     execute(
         tx,
@@ -120,25 +121,36 @@ pub(crate) async fn settle(tx: &Tx, id: JobId, ending: &Ending) -> Result<(), Db
     .map(|_| ())
 }
 
-/// Follows jobs that ended while no worker held them, and deletes up to `batch` rows from before `before`.
-pub(crate) async fn sweep(tx: &Tx, before: Timestamp, batch: u64) -> Result<(), DbErr> {
-    for state in [JobState::Dead, JobState::Expired] {
+/// Follows jobs that ended since `since` while no worker held them.
+pub(crate) async fn follow(tx: &Tx, since: Timestamp) -> Result<(), DbErr> {
+    for (ended, state) in [(JobState::Dead, "dead"), (JobState::Expired, "expired"), (JobState::Cancelled, "expired")] {
         execute(
             tx,
-            "UPDATE mail_deliveries SET state = $1 WHERE state IN ('sending', 'unknown')
-             AND job_id IN (SELECT id FROM jobs WHERE state = $1)",
-            [state.as_str().into()],
+            "UPDATE mail_deliveries SET state = $2 WHERE state IN ('sending', 'unknown')
+             AND job_id IN (SELECT id FROM jobs WHERE state = $1 AND finished_at >= $3)",
+            [ended.as_str().into(), state.into(), since.0.into()],
         )
         .await?;
     }
+    Ok(())
+}
+
+/// Deletes up to `batch` rows of mails from before `before`, except those under way. Ids of jobs sort by time, so the
+/// primary key finds them.
+pub(crate) async fn sweep(tx: &Tx, before: Timestamp, batch: u64) -> Result<u64, DbErr> {
     execute(
         tx,
-        "DELETE FROM mail_deliveries WHERE job_id IN
-         (SELECT job_id FROM mail_deliveries WHERE created_at < $1 AND state NOT IN ('sending', 'unknown') LIMIT $2)",
-        [before.0.into(), i64::try_from(batch).unwrap_or(i64::MAX).into()],
+        "DELETE FROM mail_deliveries WHERE job_id IN (SELECT job_id FROM mail_deliveries
+         WHERE job_id < $1 AND created_at < $2 AND state NOT IN ('sending', 'unknown') LIMIT $3)",
+        [first_id(before).into(), before.0.into(), i64::try_from(batch).unwrap_or(i64::MAX).into()],
     )
     .await
-    .map(|_| ())
+}
+
+/// The smallest `UUIDv7` of an instant (RFC 9562, section 5.7: it begins with the milliseconds in 48 bits).
+fn first_id(instant: Timestamp) -> Uuid {
+    let milliseconds = u128::try_from(instant.0 / 1000).unwrap_or(0);
+    Uuid::from_u128(milliseconds << 80)
 }
 
 async fn suppress(tx: &Tx, id: JobId, reason: &str) -> Result<(), DbErr> {
@@ -154,4 +166,23 @@ async fn suppress(tx: &Tx, id: JobId, reason: &str) -> Result<(), DbErr> {
 async fn execute(tx: &Tx, sql: &str, values: impl IntoIterator<Item = Value>) -> Result<u64, DbErr> {
     let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, values);
     tx.execute_raw(statement).await.map(|result| result.rows_affected())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use shared::{
+        clock::{Clock, SystemClock},
+        ids,
+    };
+
+    use super::*;
+
+    #[test]
+    fn ids_sort_between_the_instants_around_them() {
+        let now = SystemClock.now();
+        let id = ids::next();
+        assert!(first_id(now - Duration::from_secs(1)) < id && id < first_id(now + Duration::from_secs(60)));
+    }
 }

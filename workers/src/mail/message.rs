@@ -116,7 +116,8 @@ impl Outgoing {
     #[must_use]
     pub fn headers(&self) -> Vec<(String, String)> {
         let text = String::from_utf8_lossy(&self.bytes);
-        let head = text.split_once("\r\n\r\n").map_or("", |(head, _)| head).replace("\r\n ", " ").replace("\r\n\t", " ");
+        let head =
+            text.split_once("\r\n\r\n").map_or("", |(head, _)| head).replace("\r\n ", " ").replace("\r\n\t", " ");
         head.split("\r\n")
             .filter_map(|line| line.split_once(':'))
             .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))

@@ -19,6 +19,8 @@ mod mailbox;
 mod message;
 mod render;
 mod smtp;
+#[cfg(test)]
+mod tests;
 mod transport;
 
 use std::sync::Arc;
@@ -27,13 +29,10 @@ pub use breaker::Breaker;
 pub(crate) use deliver::deliver;
 pub use mailbox::{Mailbox, MailboxMail, list};
 pub use message::{Letterhead, Outgoing, Unsendable};
-use minijinja::Value;
+use minijinja::{Value, value::Serde};
 pub use render::{Rendered, Renderer};
 use serde::Serialize;
-use shared::{
-    config::Config,
-    mail::MailRoute,
-};
+use shared::{config::Config, mail::MailRoute};
 pub use smtp::SmtpTransport;
 pub use transport::{MailTransport, Receipt, SendError};
 
@@ -52,7 +51,7 @@ impl Mail {
     /// A mail to `to`. `template` is a folder in `workers/templates`.
     #[must_use]
     pub fn new(template: &'static str, to: &str, context: impl Serialize) -> Self {
-        Self { template, to: to.to_owned(), context: Value::from_serialize(&context) }
+        Self { template, to: to.to_owned(), context: Value::from(Serde(&context)) }
     }
 }
 

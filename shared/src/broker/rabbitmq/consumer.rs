@@ -36,7 +36,6 @@ use super::{
     inbox::{Inbox, RabbitDelivery},
     link::{BACKOFF, Link, Live, SETTLE, STABLE},
     task::OwnedTask,
-    topology,
 };
 
 /// How often a channel is looked at in case lapin reported nothing.
@@ -208,7 +207,7 @@ impl Receiver {
         let live = self.link.settled().await?;
         let registering = async {
             if declare {
-                topology::declare(&live.connection, self.link.delivery_limit()).await?;
+                self.link.topology().declare(&live.connection).await?;
             }
             let channel = live.connection.create_channel().await.map_err(|error| failure::of_use(&error))?;
             let bounded = channel.basic_qos(self.prefetch, BasicQosOptions::default()).await;

@@ -133,7 +133,13 @@ mod tests {
 
     fn read(url: &str) -> Result<AMQPUri, String> {
         let url = Redacted::new(url.to_owned());
-        let config = BrokerConfig { url, timeout_seconds: 5, heartbeat_seconds: 10, delivery_limit: 20 };
+        let config = BrokerConfig {
+            url,
+            timeout_seconds: 5,
+            heartbeat_seconds: 10,
+            prefix: "gatepost".to_owned(),
+            delivery_limit: 20,
+        };
         address(&config).map_err(|error| error.to_string())
     }
 

@@ -24,7 +24,7 @@ use super::{
     super::BrokerError,
     dial::{Cut, dial},
     task::OwnedTask,
-    topology,
+    topology::Topology,
 };
 use crate::jobs::Retry;
 
@@ -65,8 +65,8 @@ pub(super) struct Plan {
     pub(super) uri: AMQPUri,
     /// Time limit of every operation.
     pub(super) limit: Duration,
-    /// Redeliveries of one message.
-    pub(super) delivery_limit: u32,
+    /// What is declared.
+    pub(super) topology: Topology,
 }
 
 struct Shared {
@@ -97,9 +97,9 @@ impl Link {
         self.shared.plan.limit
     }
 
-    /// Redeliveries of one message.
-    pub(super) fn delivery_limit(&self) -> u32 {
-        self.shared.plan.delivery_limit
+    /// The objects at the broker.
+    pub(super) fn topology(&self) -> &Topology {
+        &self.shared.plan.topology
     }
 
     /// The connection, if there is one now.
@@ -194,7 +194,7 @@ impl Shared {
     }
 
     async fn declare(&self, connection: &Connection) -> Result<(), BrokerError> {
-        let declaring = topology::declare(connection, self.plan.delivery_limit);
+        let declaring = self.plan.topology.declare(connection);
         timeout(self.plan.limit, declaring).await.unwrap_or(Err(BrokerError::Timeout))
     }
 

@@ -36,6 +36,7 @@ use async_trait::async_trait;
 use consumer::RabbitConsumer;
 use link::{Link, Plan};
 use publisher::Publisher;
+use topology::Topology;
 
 use super::{Broker, BrokerConfig, BrokerError, Consumer, Delivery, Dispatch};
 use crate::jobs::Queue;
@@ -57,13 +58,13 @@ impl RabbitMq {
     /// goes on connecting in the background.
     ///
     /// # Errors
-    /// [`BrokerError::Unreachable`] when the URL is not understood, [`BrokerError::Topology`] when RabbitMQ is there
-    /// and one of its objects has other settings than this version declares.
+    /// [`BrokerError::Unreachable`] when the URL is not understood, [`BrokerError::Topology`] when the prefix is not
+    /// usable or when RabbitMQ is there and one of its objects has other settings than this version declares.
     pub async fn connect(config: &BrokerConfig) -> Result<Self, BrokerError> {
         let plan = Plan {
             uri: dial::address(config)?,
             limit: Duration::from_secs(config.timeout_seconds.max(1)),
-            delivery_limit: config.delivery_limit,
+            topology: Topology::read(config)?,
         };
         let publishing = Link::start("gatepost publishes", plan.clone());
         match publishing.settled().await {
@@ -86,7 +87,7 @@ impl RabbitMq {
 
     async fn take_dead_letter(&self) -> Option<Box<dyn Delivery>> {
         let mut consumer = self.dead_letters.lock().await;
-        let start = || RabbitConsumer::start(self.consuming(), topology::DEAD.into(), DEAD_PREFETCH);
+        let start = || RabbitConsumer::start(self.consuming(), self.plan.topology.dead(), DEAD_PREFETCH);
         consumer.get_or_insert_with(start).next().await
     }
 }
@@ -101,7 +102,7 @@ impl Broker for RabbitMq {
         if self.closed.is_cancelled() {
             return Err(BrokerError::Unreachable("closed".to_owned()));
         }
-        let consumer = RabbitConsumer::start(self.consuming(), topology::queue_name(queue), prefetch);
+        let consumer = RabbitConsumer::start(self.consuming(), self.plan.topology.queue(queue), prefetch);
         consumer.settled().await?;
         Ok(Box::new(consumer))
     }

@@ -31,7 +31,6 @@ use super::{
     super::{BrokerError, Dispatch},
     failure,
     link::{Link, Live},
-    topology,
 };
 
 /// Channels, which is also the number of messages in flight.
@@ -112,7 +111,7 @@ impl Publisher {
         let channel = self.channel(live).await?;
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let key = ShortString::try_new(key).map_err(|_| BrokerError::Unroutable)?;
-        let published = channel.basic_publish(topology::JOBS.into(), key, options, body, properties).await;
+        let published = channel.basic_publish(self.link.topology().jobs(), key, options, body, properties).await;
         let confirm = published.map_err(|error| failure::of_use(&error))?.await;
         let outcome = match confirm.map_err(|error| failure::of_use(&error))? {
             Confirmation::Ack(None) => Ok(()),
@@ -150,7 +149,7 @@ impl Publisher {
         if live.connection.status().blocked() {
             return Err(BrokerError::Timeout);
         }
-        let probed = timeout(self.link.limit(), topology::probe(&live.connection)).await;
+        let probed = timeout(self.link.limit(), self.link.topology().probe(&live.connection)).await;
         let probed = probed.unwrap_or(Err(BrokerError::Timeout));
         if matches!(probed, Err(BrokerError::Unroutable)) {
             self.link.redeclare();

@@ -48,7 +48,11 @@ fn every_mail_renders_in_text_and_html() {
                 assert_eq!(body.contains("Ada"), name.is_some(), "{mail} {kind}");
                 assert!(!body.contains("{{") && !body.contains("{%"), "{mail} {kind}: {body}");
             }
-            assert!(rendered.text.lines().all(|line| line.len() <= 200 && line.trim_end() == line), "{}", rendered.text);
+            assert!(
+                rendered.text.lines().all(|line| line.len() <= 200 && line.trim_end() == line),
+                "{}",
+                rendered.text
+            );
             assert!(rendered.html.starts_with("<!doctype html>") && rendered.html.contains("lang=\"en\""));
             assert!(!rendered.html.contains("<img") && !rendered.html.contains("<script"), "nothing is loaded");
         }
@@ -96,7 +100,7 @@ fn names_lose_what_programs_make_links_of() {
     for (name, expected) in cases {
         assert_eq!(neutral(name), expected, "{name:?}");
     }
-    assert_eq!(neutral(&"ab ".repeat(100)).len(), 63);
+    assert_eq!(neutral(&"a ".repeat(100)).len(), 63);
 }
 
 #[test]

@@ -31,6 +31,25 @@ async fn another_delivery_limit_is_a_mismatch_that_names_the_queue() {
 }
 
 #[tokio::test]
+async fn prefixes_keep_installations_in_one_virtual_host_apart() {
+    let Some(rig) = Rig::start().await else { return };
+    let config = |prefix: &str| BrokerConfig { prefix: prefix.to_owned(), delivery_limit: 7, ..rig.config.clone() };
+    let other = RabbitMq::connect(&config("other")).await.unwrap();
+    let (ours, theirs) = (dispatch(Queue::Mail), dispatch(Queue::Mail));
+    assert!(rig.broker.publish(std::slice::from_ref(&ours)).await[0].is_ok());
+    assert!(other.publish(std::slice::from_ref(&theirs)).await[0].is_ok());
+    for (broker, expected) in [(&rig.broker, ours), (&other, theirs)] {
+        let mut consumer = broker.consume(Queue::Mail, 4).await.unwrap();
+        let delivery = consumer.next().await.unwrap();
+        assert_eq!(delivery.dispatch(), Some(&expected));
+        delivery.ack().await;
+    }
+    for refused in ["", "amq.gatepost", &"p".repeat(300)] {
+        assert!(matches!(RabbitMq::connect(&config(refused)).await.err(), Some(BrokerError::Topology(_))));
+    }
+}
+
+#[tokio::test]
 async fn a_message_delivered_too_often_ends_in_the_dead_letters() {
     let Some(rig) = Rig::start().await else { return };
     rig.broker.close().await;
@@ -70,8 +89,13 @@ async fn an_interrupted_wait_for_a_dead_letter_loses_nothing() {
     let body = serde_json::to_vec(&dispatch(Queue::Mail)).unwrap();
     let options = lapin::options::BasicPublishOptions::default();
     for key in ["mail", "sweep"] {
-        let published =
-            channel.basic_publish(topology::DEAD.into(), key.into(), options, &body, BasicProperties::default());
+        let published = channel.basic_publish(
+            rig.broker.plan.topology.dead(),
+            key.into(),
+            options,
+            &body,
+            BasicProperties::default(),
+        );
         published.await.unwrap().await.unwrap();
     }
     let mut keys = Vec::new();

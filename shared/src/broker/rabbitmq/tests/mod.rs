@@ -111,7 +111,13 @@ async fn add_vhost(node: Option<&'static str>, vhost: &str) {
 }
 
 fn config(url: &str) -> BrokerConfig {
-    BrokerConfig { url: Redacted::new(url.to_owned()), timeout_seconds: 3, heartbeat_seconds: 10, delivery_limit: 20 }
+    BrokerConfig {
+        url: Redacted::new(url.to_owned()),
+        timeout_seconds: 3,
+        heartbeat_seconds: 10,
+        prefix: "gatepost".to_owned(),
+        delivery_limit: 20,
+    }
 }
 
 fn dispatch(queue: Queue) -> Dispatch {
@@ -158,12 +164,12 @@ impl Fixture for Rig {
     }
 
     async fn purge(&self, queue: Queue) -> bool {
-        self.ctl(&["purge_queue", "-p", &self.vhost, topology::queue_name(queue).as_str()]).await;
+        self.ctl(&["purge_queue", "-p", &self.vhost, self.broker.plan.topology.queue(queue).as_str()]).await;
         true
     }
 
     async fn delete_queue(&self, queue: Queue) -> bool {
-        self.ctl(&["delete_queue", "-p", &self.vhost, topology::queue_name(queue).as_str()]).await;
+        self.ctl(&["delete_queue", "-p", &self.vhost, self.broker.plan.topology.queue(queue).as_str()]).await;
         true
     }
 

@@ -30,7 +30,7 @@ async fn works(rig: &Rig, consumer: &mut dyn Consumer) {
 async fn a_channel_that_rabbitmq_closes_is_replaced() {
     let Some(rig) = Rig::start().await else { return };
     let link = rig.broker.consuming();
-    let mut consumer = RabbitConsumer::start(link, topology::queue_name(Queue::Mail), 4);
+    let mut consumer = RabbitConsumer::start(link, rig.broker.plan.topology.queue(Queue::Mail), 4);
     consumer.settled().await.unwrap();
     let sent = rig.publish().await.unwrap();
     let held = receive(&mut consumer, sent).await;
@@ -53,11 +53,14 @@ async fn a_deleted_exchange_and_dead_letter_queue_come_back() {
     let mut consumer = consumer(&rig.broker).await;
     let live = rig.broker.consuming().live().unwrap();
     let channel = live.connection.create_channel().await.unwrap();
-    channel.exchange_delete(topology::JOBS.into(), lapin::options::ExchangeDeleteOptions::default()).await.unwrap();
-    rig.ctl(&["delete_queue", "-p", &rig.vhost, topology::DEAD]).await;
+    channel
+        .exchange_delete(rig.broker.plan.topology.jobs(), lapin::options::ExchangeDeleteOptions::default())
+        .await
+        .unwrap();
+    rig.ctl(&["delete_queue", "-p", &rig.vhost, "gatepost.dead"]).await;
     assert!(matches!(rig.publish().await, Err(BrokerError::Unroutable)));
     works(&rig, consumer.as_mut()).await;
-    rig.ctl(&["purge_queue", "-p", &rig.vhost, topology::DEAD]).await;
+    rig.ctl(&["purge_queue", "-p", &rig.vhost, "gatepost.dead"]).await;
 }
 
 #[tokio::test]
@@ -171,14 +174,14 @@ async fn under_a_memory_alarm_publishing_ends_in_time_and_acknowledging_goes_on(
 async fn consumers_that_rabbitmq_forgot_are_registered_again() {
     let Some(rig) = Rig::start().await else { return };
     let mut first = consumer(&rig.broker).await;
-    let mut second = consumer(&rig.broker).await;
     works(&rig, first.as_mut()).await;
+    let mut second = consumer(&rig.broker).await;
     let live = rig.broker.consuming().live().unwrap();
     let channel = live.connection.create_channel().await.unwrap();
     for _ in 0..3 {
         let options = lapin::options::QueueDeleteOptions::default();
-        channel.queue_delete(topology::queue_name(Queue::Mail), options).await.unwrap();
-        topology::declare(&live.connection, rig.config.delivery_limit).await.unwrap();
+        channel.queue_delete(rig.broker.plan.topology.queue(Queue::Mail), options).await.unwrap();
+        rig.broker.plan.topology.declare(&live.connection).await.unwrap();
     }
     // One consumer has no room for all of these, so both have to come back.
     let sent: Vec<_> = std::iter::repeat_with(|| dispatch(Queue::Mail)).take(8).collect();
@@ -195,5 +198,6 @@ async fn consumers_that_rabbitmq_forgot_are_registered_again() {
     for delivery in held {
         delivery.ack().await;
     }
+    second.close().await;
     works(&rig, first.as_mut()).await;
 }

@@ -75,9 +75,9 @@ impl Renderer {
 }
 
 /// Escapes as minijinja does, except that a slash stays: links are to be found in the HTML as they are.
-fn format(out: &mut Output<'_>, state: &State<'_, '_>, value: &Value) -> Result<(), Error> {
+fn format(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     match value.as_str() {
-        Some(text) if state.auto_escape() == AutoEscape::Html && !value.is_safe() => {
+        Some(text) if *state.auto_escape() == AutoEscape::Html && !value.is_safe() => {
             out.write_str(&escape(text)).map_err(Error::from)
         }
         _ => escape_formatter(out, state, value),
@@ -106,8 +106,7 @@ fn one_line(text: &str) -> String {
 
 /// Makes a name that somebody chose harmless; see the module.
 fn neutral(name: &str) -> String {
-    let visible: String =
-        name.chars().map(|character| if is_invisible(character) { ' ' } else { character }).collect();
+    let visible: String = name.chars().map(|character| if is_invisible(character) { ' ' } else { character }).collect();
     let without_schemes: Vec<&str> = visible.split_whitespace().map(without_scheme).collect();
     let characters: Vec<char> = without_schemes.join(" ").chars().collect();
     let mut spoken = String::new();

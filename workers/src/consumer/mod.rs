@@ -206,3 +206,6 @@ impl Drop for InFlight {
         self.0.decrement(1.0);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -154,3 +154,6 @@ async fn put_back(context: &Context, letter: Box<dyn Delivery>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -214,7 +214,8 @@ where
 }
 
 fn report(bound: Option<&Bound>, ending: Option<&Ending>, class: &'static str, took: Duration) {
-    let (queue, name) = bound.map_or(("unknown", "unknown"), |bound| (bound.catalog.queue.as_str(), bound.catalog.name));
+    let (queue, name) =
+        bound.map_or(("unknown", "unknown"), |bound| (bound.catalog.queue.as_str(), bound.catalog.name));
     metrics::histogram!("gatepost_job_duration_seconds", "queue" => queue, "name" => name).record(took);
     metrics::counter!("gatepost_jobs_ended_total", "queue" => queue, "class" => class).increment(1);
     let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
@@ -235,3 +236,6 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     text.unwrap_or("no message").to_owned()
 }
+
+#[cfg(test)]
+mod tests;

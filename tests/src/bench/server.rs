@@ -1,0 +1,106 @@
+//! The server that is measured.
+
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use serde_json::{Value, json};
+
+use super::Connection;
+use crate::{Installation, PASSWORD, Process, code_in, free_port};
+
+/// `gatepost serve` of the same build profile, with limits off and the real hash parameters.
+pub struct BenchServer {
+    /// Its configuration and folder.
+    pub installation: Installation,
+    /// The process.
+    pub process: Process,
+    /// `host:port`.
+    pub host: String,
+}
+
+impl BenchServer {
+    /// Starts it and waits until it is ready.
+    ///
+    /// # Errors
+    /// Never; a server that does not get ready panics with its logs.
+    pub async fn start(settings: &[(&str, &str)]) -> anyhow::Result<Self> {
+        let host = format!("127.0.0.1:{}", free_port());
+        let unlimited = ["LOGIN__PER_NETWORK", "EMAIL_MFA__PER_USER", "EMAIL_VERIFICATION__SIGNUP_PER_NETWORK",
+            "RECOVERY__PER_ADDRESS", "RECOVERY__PER_NETWORK", "MAIL__PER_RECIPIENT", "MAIL__PER_RECIPIENT_LONG"];
+        let mut installation = Installation::new()
+            .set("HTTP__LISTEN", &host)
+            .set("TELEMETRY__LOG_FILTER", "warn")
+            .set("PASSWORD__MEMORY_KIB", "47104")
+            .set("PASSWORD__RELEASE_AFTER_SECONDS", "5");
+        for limit in unlimited {
+            installation = installation.set(&format!("{limit}__COUNT"), "0");
+        }
+        for (key, value) in settings {
+            installation = installation.set(key, value);
+        }
+        let process = installation.start("serve", &["serve"]);
+        installation.wait_for(&format!("http://{host}/health/ready"), Duration::from_secs(30)).await;
+        Ok(Self { installation, process, host })
+    }
+
+    /// One call on a connection of its own.
+    ///
+    /// # Errors
+    /// When the answer is not of the 2xx statuses.
+    pub async fn call(&self, path: &str, body: &Value) -> anyhow::Result<Value> {
+        let reply = Connection::open(&self.host).await?.send("POST", path, None, &body.to_string()).await?;
+        ensure!(reply.status < 300, "{path}: {} {}", reply.status, reply.body);
+        Ok(serde_json::from_str(&reply.body).unwrap_or(Value::Null))
+    }
+
+    /// Signs a user up and proves the address.
+    ///
+    /// # Errors
+    /// When a step fails.
+    pub async fn sign_up(&self, email: &str) -> anyhow::Result<()> {
+        self.call("/api/signup", &json!({ "email": email, "password": PASSWORD })).await?;
+        let code = self.code(email, 1).await?;
+        self.call("/api/email_verification/confirm", &json!({ "email": email, "code": code })).await?;
+        Ok(())
+    }
+
+    /// Signs a new user up and in; the session token.
+    ///
+    /// # Errors
+    /// When a step fails.
+    pub async fn sign_in(&self, email: &str) -> anyhow::Result<String> {
+        self.sign_up(email).await?;
+        let body = json!({ "email": email, "password": PASSWORD, "session_transport": "token" });
+        let pending = self.call("/api/login", &body).await?["email_mfa"].clone();
+        let code = self.code(email, 2).await?;
+        let body = json!({ "login_id": pending["login_id"], "login_token": pending["login_token"], "code": code });
+        let login = self.call("/api/login/email_mfa", &body).await?;
+        Ok(login["session"]["token"].as_str().context("a session token")?.to_owned())
+    }
+
+    /// The code in the newest mail, once an address has got this many.
+    async fn code(&self, email: &str, mails: usize) -> anyhow::Result<String> {
+        let folder = self.installation.folder.join("gatepost-mailbox");
+        for _ in 0..1000 {
+            let found = workers::mail::list(&folder, 1000).unwrap_or_default();
+            let to: Vec<_> = found.into_iter().filter(|mail| mail.to == email).collect();
+            if to.len() >= mails {
+                return Ok(code_in(&to[0].text));
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        anyhow::bail!("mail number {mails} to {email} did not arrive: {}", self.installation.logs())
+    }
+
+    /// Resident memory of the process, in MiB.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn resident_mib(&self) -> anyhow::Result<f64> {
+        let pid = self.process.pid().context("a process")?;
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+        let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
+        Ok(kib / 1024.0)
+    }
+}

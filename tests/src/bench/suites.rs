@@ -1,0 +1,227 @@
+//! What is measured.
+
+use std::{
+    sync::Arc,
+    thread::available_parallelism,
+    time::{Duration, Instant},
+};
+
+use anyhow::ensure;
+use argon2::{Algorithm, Argon2, Block, Params, Version};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::{BenchServer, Connection, Figures, Report};
+use crate::{PASSWORD, smtp::SmtpServer};
+
+/// How long each load runs.
+const LOAD: Duration = Duration::from_secs(8);
+
+/// Time to ready on an existing database, and resident memory of an idle process.
+pub async fn start(report: &mut Report) -> anyhow::Result<()> {
+    let mut server = BenchServer::start(&[]).await?;
+    server.sign_up("first@example.test").await?;
+    server.process.signal("TERM").await;
+    server.process.wait(Duration::from_secs(30)).await;
+    let begin = Instant::now();
+    server.process = server.installation.start("serve", &["serve"]);
+    server.installation.wait_for(&format!("http://{}/health/ready", server.host), Duration::from_secs(30)).await;
+    let ready = begin.elapsed().as_secs_f64();
+    report.held("ready after start, existing database", &format!("{:.0} ms", ready * 1000.0), "< 1000 ms", ready < 1.0);
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let idle = server.resident_mib()?;
+    report.held("resident memory, idle", &format!("{idle:.1} MiB"), "< 60 MiB", idle < 60.0);
+    Ok(())
+}
+
+/// GET /api/users/@me: alone, and while bad logins run.
+pub async fn session(server: &BenchServer, session: &str, report: &mut Report) -> anyhow::Result<()> {
+    read_me(server, session, 4, Duration::from_secs(1)).await?;
+    let (alone, rate) = read_me(server, session, 32, LOAD).await?;
+    let p99 = alone.quantile_ms(0.99);
+    report.told("GET /api/users/@me, 32 connections", &format!("{rate:.0}/s, median {:.2} ms", alone.quantile_ms(0.5)));
+    report.held("GET /api/users/@me, 32 connections, p99", &format!("{p99:.2} ms"), "< 5 ms", p99 < 5.0);
+    let storm = tokio::spawn(bad_logins(server.host.clone(), 200));
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    let (stormy, _) = read_me(server, session, 8, Duration::from_secs(4)).await?;
+    storm.abort();
+    let p99 = stormy.quantile_ms(0.99);
+    report.held("GET /api/users/@me while 200 bad logins run, p99", &format!("{p99:.2} ms"), "< 50 ms", p99 < 50.0);
+    Ok(())
+}
+
+async fn read_me(server: &BenchServer, session: &str, lanes: usize, load: Duration) -> anyhow::Result<(Figures, f64)> {
+    let mut tasks = JoinSet::new();
+    for _ in 0..lanes {
+        let (host, session) = (server.host.clone(), session.to_owned());
+        tasks.spawn(async move {
+            let mut connection = Connection::open(&host).await?;
+            let (begin, mut times) = (Instant::now(), Vec::new());
+            while begin.elapsed() < load {
+                let sent = Instant::now();
+                let reply = connection.send("GET", "/api/users/@me", Some(&session), "").await?;
+                ensure!(reply.status == 200, "{} {}", reply.status, reply.body);
+                times.push(sent.elapsed());
+            }
+            Ok(times)
+        });
+    }
+    let times: Vec<Duration> = tasks.join_all().await.into_iter().collect::<anyhow::Result<Vec<_>>>()?.concat();
+    #[expect(clippy::cast_precision_loss, reason = "a rate")]
+    let rate = times.len() as f64 / load.as_secs_f64();
+    Ok((Figures::of(times), rate))
+}
+
+async fn bad_logins(host: String, lanes: usize) {
+    let mut tasks = JoinSet::new();
+    for lane in 0..lanes {
+        let host = host.clone();
+        tasks.spawn(async move {
+            let body = json!({ "email": format!("nobody{lane}@example.test"), "password": "wrong" }).to_string();
+            let mut connection = Connection::open(&host).await?;
+            loop {
+                connection.send("POST", "/api/login", None, &body).await?;
+            }
+            #[expect(unreachable_code, reason = "names the error type")]
+            anyhow::Ok(())
+        });
+    }
+    tasks.join_all().await;
+}
+
+/// Right passwords per second, against what the same cores hash.
+pub async fn login(server: &BenchServer, report: &mut Report) -> anyhow::Result<()> {
+    let cores = available_parallelism()?.get();
+    for user in 0..8 {
+        server.sign_up(&format!("user{user}@example.test")).await?;
+    }
+    let peer = tokio::task::spawn_blocking(move || hashes_per_second(cores)).await?;
+    let lanes = cores * 2;
+    let begin = Instant::now();
+    let mut tasks = JoinSet::new();
+    for lane in 0..lanes {
+        let host = server.host.clone();
+        tasks.spawn(async move {
+            let body = json!({ "email": format!("user{}@example.test", lane % 8), "password": PASSWORD, "session_transport": "token" });
+            let (mut connection, body, mut done) = (Connection::open(&host).await?, body.to_string(), 0_u32);
+            while begin.elapsed() < LOAD {
+                let reply = connection.send("POST", "/api/login", None, &body).await?;
+                ensure!(reply.status == 200, "{} {}", reply.status, reply.body);
+                done += 1;
+            }
+            Ok(done)
+        });
+    }
+    let done: u32 = tasks.join_all().await.into_iter().collect::<anyhow::Result<Vec<_>>>()?.into_iter().sum();
+    let rate = f64::from(done) / begin.elapsed().as_secs_f64();
+    let again = tokio::task::spawn_blocking(move || hashes_per_second(cores)).await?;
+    let peer = f64::midpoint(peer, again);
+    report.told("bare argon2id, all cores, memory reused", &format!("{peer:.1}/s"));
+    report.told("logins with a right password, each with its mail", &format!("{rate:.1}/s"));
+    let ratio = rate / peer;
+    report.held("login throughput / bare hashing", &format!("{ratio:.2}"), ">= 0.9", ratio >= 0.9);
+    Ok(())
+}
+
+fn hashes_per_second(cores: usize) -> f64 {
+    let done: u32 = std::thread::scope(|scope| {
+        let hash = || {
+            let Ok(params) = Params::new(47_104, 1, 1, None) else { return 0 };
+            let mut memory = vec![Block::default(); params.block_count()];
+            let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+            let (begin, mut done, mut out) = (Instant::now(), 0, [0; 32]);
+            while begin.elapsed() < LOAD {
+                let hashed = argon2.hash_password_into_with_memory(b"password", b"sixteen bytes ok", &mut out, &mut memory);
+                done += u32::from(hashed.is_ok());
+            }
+            done
+        };
+        let threads: Vec<_> = (0..cores).map(|_| scope.spawn(hash)).collect();
+        threads.into_iter().filter_map(|thread| thread.join().ok()).sum()
+    });
+    f64::from(done) / LOAD.as_secs_f64()
+}
+
+/// More logins than the pool takes.
+pub async fn overload(server: &BenchServer, session: &str, report: &mut Report) -> anyhow::Result<()> {
+    let before = server.resident_mib()?;
+    let cores = available_parallelism()?.get();
+    let mut tasks = JoinSet::new();
+    for lane in 0..400 {
+        let host = server.host.clone();
+        tasks.spawn(async move {
+            let body = json!({ "email": format!("nobody{lane}@example.test"), "password": "wrong" }).to_string();
+            let reply = Connection::open(&host).await?.send("POST", "/api/login", None, &body).await?;
+            anyhow::Ok((reply.status, reply.head.to_ascii_lowercase().contains("retry-after:")))
+        });
+    }
+    let mut peak = before;
+    let mut answers = Vec::new();
+    while let Some(answer) = tasks.join_next().await {
+        peak = peak.max(server.resident_mib()?);
+        answers.push(answer??);
+    }
+    let refused = answers.iter().filter(|answer| **answer == (503, true)).count();
+    let answered = answers.iter().filter(|(status, _)| *status == 401).count();
+    let is_clean = refused > 0 && refused + answered == answers.len();
+    report.held("400 logins at once", &format!("{answered} answered, {refused} refused with 503 and Retry-After"), "no other answer", is_clean);
+    #[expect(clippy::cast_precision_loss, reason = "a count of cores")]
+    let bound = cores as f64 * 46.0 + 50.0;
+    let growth = peak - before;
+    report.held("memory growth meanwhile", &format!("{growth:.1} MiB"), &format!("< {bound:.0} MiB"), growth < bound);
+    tokio::time::sleep(Duration::from_secs(7)).await;
+    read_me(server, session, 1, Duration::from_millis(200)).await?;
+    let after = server.resident_mib()?;
+    report.held("resident memory after the blocks are given back", &format!("{after:.1} MiB"), "< 60 MiB", after < 60.0);
+    Ok(())
+}
+
+/// How well times tell known from unknown addresses.
+pub async fn timing(server: &BenchServer, report: &mut Report) -> anyhow::Result<()> {
+    let mut connection = Connection::open(&server.host).await?;
+    let mut times = [const { Vec::new() }; 4];
+    for round in 0..200_u32 {
+        let unknown = format!("unknown{round}@example.test");
+        let requests = [
+            ("/api/login", json!({ "email": "user1@example.test", "password": "wrong" })),
+            ("/api/login", json!({ "email": unknown, "password": "wrong" })),
+            ("/api/reset", json!({ "email": "user2@example.test" })),
+            ("/api/reset", json!({ "email": unknown })),
+        ];
+        for (times, (path, body)) in times.iter_mut().zip(requests) {
+            let sent = Instant::now();
+            connection.send("POST", path, None, &body.to_string()).await?;
+            times.push(sent.elapsed());
+        }
+    }
+    let [login_known, login_unknown, reset_known, reset_unknown] = times.map(Figures::of);
+    for (what, known, unknown) in [("login", login_known, login_unknown), ("reset", reset_known, reset_unknown)] {
+        let (left, right) = (known.quantile_ms(0.5), unknown.quantile_ms(0.5));
+        let auc = known.auc(&unknown);
+        let is_close = (left - right).abs() < (0.1 * right).max(1.0) && (0.40..=0.60).contains(&auc);
+        let figure = format!("medians {left:.2} and {right:.2} ms, AUC {auc:.2}");
+        report.held(&format!("{what}: known against unknown address"), &figure, "medians within 10 %, AUC 0.40 to 0.60", is_close);
+    }
+    Ok(())
+}
+
+/// From the answer to a request to the mail at the relay, one at a time.
+pub async fn delivery(report: &mut Report) -> anyhow::Result<()> {
+    let relay = Arc::new(SmtpServer::start().await?);
+    let url = relay.url().replace("smtp://", "smtp+insecure://");
+    let server = BenchServer::start(&[("MAIL__URL", &url)]).await?;
+    let mut times = Vec::new();
+    for round in 0..100_usize {
+        let email = format!("delivery{round}@example.test");
+        let body = json!({ "email": email, "password": PASSWORD });
+        server.call("/api/signup", &body).await?;
+        let answered = Instant::now();
+        let mails = relay.wait_to(&email, 1, Duration::from_secs(10)).await?;
+        times.extend(mails.iter().map(|mail| mail.received_at.saturating_duration_since(answered)));
+    }
+    let times = Figures::of(times);
+    let p99 = times.quantile_ms(0.99);
+    report.told("answer to mail at the relay, idle", &format!("median {:.1} ms over {}", times.quantile_ms(0.5), times.count()));
+    report.held("answer to mail at the relay, idle, p99", &format!("{p99:.1} ms"), "< 250 ms", p99 < 250.0);
+    Ok(())
+}

@@ -1,0 +1,177 @@
+//! Real processes of the executable, for tests that kill them.
+
+use std::{
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use shared::ids;
+use tokio::process::{Child, Command};
+
+/// The executable, built by `cargo build` into the folder of this test's own executable.
+///
+/// # Panics
+/// When it has not been built.
+#[must_use]
+pub fn executable(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("the test's own path");
+    let folder = test.ancestors().nth(2).expect("target/<profile>");
+    let path = folder.join(name);
+    assert!(path.exists(), "{} is missing: run `cargo build --workspace --bins`", path.display());
+    path
+}
+
+/// A port that is free now.
+///
+/// # Panics
+/// When there is none.
+#[must_use]
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+}
+
+/// One process of an installation.
+pub struct Process {
+    child: Child,
+    /// Where its log goes.
+    pub log: PathBuf,
+}
+
+impl Process {
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// SIGKILL, and waits for the end.
+    pub async fn kill(&mut self) {
+        drop(self.child.kill().await);
+    }
+
+    /// Sends a signal by name, such as `TERM` or `STOP`.
+    pub async fn signal(&self, name: &str) {
+        if let Some(pid) = self.pid() {
+            drop(Command::new("kill").arg(format!("-{name}")).arg(pid.to_string()).status().await);
+        }
+    }
+
+    /// Waits until it ends; true for exit code 0.
+    pub async fn wait(&mut self, patience: Duration) -> Option<bool> {
+        let ended = tokio::time::timeout(patience, self.child.wait()).await.ok()?;
+        ended.ok().map(|status| status.success())
+    }
+}
+
+/// Configuration that the processes of one installation share, in a folder of its own.
+pub struct Installation {
+    /// Its folder: database, mailbox, logs.
+    pub folder: PathBuf,
+    variables: Vec<(String, String)>,
+}
+
+impl Installation {
+    /// An installation without any process yet.
+    ///
+    /// # Panics
+    /// When its folder cannot be made.
+    #[must_use]
+    pub fn new() -> Self {
+        let folder = std::env::temp_dir().join(format!("gatepost-installation-{}", ids::next()));
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let variables = vec![
+            ("GATEPOST__TELEMETRY__METRICS_LISTEN".to_owned(), String::new()),
+            ("GATEPOST__PASSWORD__MEMORY_KIB".to_owned(), "1024".to_owned()),
+        ];
+        Self { folder, variables }
+    }
+
+    /// Sets `SECTION__KEY`.
+    #[must_use]
+    pub fn set(mut self, key: &str, value: &str) -> Self {
+        self.variables.push((format!("GATEPOST__{key}"), value.to_owned()));
+        self
+    }
+
+    /// A command with this installation's configuration.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(executable("gatepost"));
+        command.args(arguments).current_dir(&self.folder).envs(self.variables.iter().map(|(key, value)| (key, value)));
+        command.stdin(Stdio::null()).kill_on_drop(true);
+        command
+    }
+
+    /// Starts a process.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn start(&self, name: &str, arguments: &[&str]) -> Process {
+        self.start_with(name, arguments, &[])
+    }
+
+    /// Starts a process with further settings of its own.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn start_with(&self, name: &str, arguments: &[&str], settings: &[(&str, &str)]) -> Process {
+        let log = self.folder.join(format!("{name}.log"));
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log file");
+        let mut command = self.command(arguments);
+        command.envs(settings.iter().map(|(key, value)| (format!("GATEPOST__{key}"), *value)));
+        command.stdout(Stdio::null()).stderr(file);
+        Process { child: command.spawn().expect("a process"), log }
+    }
+
+    /// Waits until an address answers 200.
+    ///
+    /// # Panics
+    /// When it does not in time; the logs are in the message.
+    pub async fn wait_for(&self, url: &str, patience: Duration) {
+        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let begin = Instant::now();
+        loop {
+            let answer = client.get(url).timeout(Duration::from_secs(2)).send().await;
+            if answer.as_ref().is_ok_and(|answer| answer.status() == 200) {
+                return;
+            }
+            assert!(begin.elapsed() < patience, "{url} is not ready: {answer:?}\n{}", self.logs());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// All logs.
+    #[must_use]
+    pub fn logs(&self) -> String {
+        let mut text = String::new();
+        for entry in std::fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            if entry.path().extension().is_some_and(|extension| extension == "log") {
+                text.push_str(&format!("--- {}\n{}", entry.path().display(), read_tail(&entry.path())));
+            }
+        }
+        text
+    }
+}
+
+fn read_tail(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(40)..].join("\n")
+}
+
+impl Default for Installation {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Installation {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            drop(std::fs::remove_dir_all(&self.folder));
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! A worker process, put together: the same parts as in `gatepost serve`, without the gateway.
+//!
+//! ```text
+//! configuration ─► telemetry ─► database (migrated? else refuse) ─► clock ─► broker ─► relay, consumers, maintenance,
+//! health ─► until SIGTERM, then `http.grace_seconds` to finish ─► close the broker ─► flush traces
+//! ```
+
+use std::{future::Future, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use shared::{
+    broker::{self, Broker},
+    clock::{Clock, DatabaseClock, SystemClock},
+    config::{self, Config},
+    db::Db,
+    jobs::{Queue, relay},
+    kernel::Kernel,
+    lifecycle::{CancellationToken, Lifecycle, Readiness, terminated},
+    secret::Keyring,
+    telemetry::{self, Telemetry},
+};
+
+use crate::{consumer, context::Context, handlers, health, mail::Mailer};
+
+/// How often the database's clock is read.
+const CLOCK_CADENCE: Duration = Duration::from_secs(10);
+
+/// Runs a worker process for `queues` until SIGTERM. `Ok(false)` means that a component ended by itself.
+#[must_use]
+pub fn run(queues: Vec<Queue>) -> Pin<Box<dyn Future<Output = anyhow::Result<bool>> + Send>> {
+    Box::pin(async move {
+        let config = config::load(None)?;
+        let telemetry = Telemetry::start(&config.telemetry, "gatepost-worker")?;
+        telemetry::metrics();
+        let ended = work(Arc::new(config), &queues).await;
+        if let Err(error) = &ended {
+            tracing::error!(error = format!("{error:#}"), "the worker could not run");
+        }
+        // The exporter blocks while it sends.
+        let flushed = tokio::task::spawn_blocking(move || telemetry.flush()).await;
+        flushed.context("flushing traces")?;
+        ended
+    })
+}
+
+/// Runs a worker process for one queue and gives its exit code: what the executables of this crate call.
+///
+/// # Errors
+/// When the process could not start.
+#[must_use]
+pub fn run_queue(queue: Queue) -> Pin<Box<dyn Future<Output = anyhow::Result<ExitCode>> + Send>> {
+    Box::pin(async move { Ok(if run(vec![queue]).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE }) })
+}
+
+async fn work(config: Arc<Config>, queues: &[Queue]) -> anyhow::Result<bool> {
+    if config.broker.url.expose().starts_with("memory:") {
+        bail!("broker.url is memory://, which only works with `gatepost serve`; a worker process needs amqp(s)://");
+    }
+    let mut lifecycle = Lifecycle::new();
+    let kernel = Arc::new(open_kernel(config, &mut lifecycle).await?);
+    let broker = broker::connect(&kernel.config.broker).await.context("connecting to the broker")?;
+    start(&kernel, &broker, queues, &mut lifecycle).await?;
+    let grace = Duration::from_secs(kernel.config.http.grace_seconds);
+    tracing::info!(queues = ?queues.iter().map(|queue| queue.as_str()).collect::<Vec<_>>(), "working");
+    let orderly = lifecycle.run_until(terminated(), grace).await;
+    broker.close().await;
+    Ok(orderly)
+}
+
+async fn start(
+    kernel: &Arc<Kernel>,
+    broker: &Arc<dyn Broker>,
+    queues: &[Queue],
+    lifecycle: &mut Lifecycle,
+) -> anyhow::Result<()> {
+    let readiness = lifecycle.readiness.clone();
+    let mailer = Arc::new(Mailer::new(&kernel.config)?);
+    let context = Arc::new(Context::new(Arc::clone(kernel), mailer, readiness.clone()));
+    if let Some(listen) = kernel.config.telemetry.metrics_listen {
+        let bound = health::bind(listen).await.with_context(|| format!("telemetry.metrics_listen {listen}"))?;
+        lifecycle.spawn("health", serve_health(bound, readiness.clone(), lifecycle.stopping()));
+    }
+    let relay = relay::run(Arc::clone(kernel), Arc::clone(broker), readiness, lifecycle.stopping());
+    lifecycle.spawn("relay", relay);
+    consumer::spawn(context, Arc::new(handlers::registry()?), Arc::clone(broker), queues, lifecycle).await?;
+    Ok(())
+}
+
+/// Connects to the database and refuses one whose schema is not this version's. On PostgreSQL the database's clock is
+/// followed by a component of `lifecycle`.
+///
+/// # Errors
+/// When the database does not answer, a migration is missing, or the keys cannot be read.
+pub async fn open_kernel(config: Arc<Config>, lifecycle: &mut Lifecycle) -> anyhow::Result<Kernel> {
+    let db = Db::connect(&config.database).await.context("connecting to the database")?;
+    let missing = migrations::missing(db.writer()).await.context("reading the schema's version")?;
+    if !missing.is_empty() {
+        bail!(
+            "the database lacks {} migration(s), first {}; run `gatepost migrate`",
+            missing.len(),
+            missing.join(", ")
+        );
+    }
+    let keys = Keyring::parse(config.secrets.keys.expose())?;
+    let clock: Arc<dyn Clock> = if db.is_postgres() {
+        let clock = Arc::new(DatabaseClock::default());
+        clock.adjust(db.now().await.context("reading the database's clock")?);
+        lifecycle.spawn("clock", follow_clock(db.clone(), Arc::clone(&clock), lifecycle.stopping()));
+        clock
+    } else {
+        Arc::new(SystemClock)
+    };
+    Ok(Kernel { db, clock, keys, config })
+}
+
+async fn follow_clock(db: Db, clock: Arc<DatabaseClock>, stopping: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            () = tokio::time::sleep(CLOCK_CADENCE) => {}
+        }
+        match db.now().await {
+            Ok(now) => clock.adjust(now),
+            Err(error) => tracing::warn!(%error, "the database's clock could not be read; the last difference stays"),
+        }
+    }
+}
+
+async fn serve_health(bound: health::Bound, readiness: Readiness, stopping: CancellationToken) {
+    if let Err(error) = bound.serve(readiness, stopping).await {
+        tracing::error!(%error, "the health listener failed");
+    }
+}
