@@ -12,6 +12,7 @@ run: ## start Gatepost on http://localhost:8080, all in one process, no services
 
 test: ## run all tests on SQLite and the in-process broker
 	@scripts/setup.sh test
+	cargo build --workspace --bins --locked
 	cargo test --workspace --locked
 
 test-full: ## run all tests again on PostgreSQL and RabbitMQ, with real counterparts
@@ -37,4 +38,5 @@ gen: ## write all generated files anew
 
 bench: ## measure, in a release build
 	@scripts/setup.sh test
-	cargo run --release --locked -p gatepost-tests --bin bench
+	cargo build --release --workspace --bins --locked
+	target/release/bench

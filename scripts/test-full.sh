@@ -12,6 +12,8 @@
 # The suite sees:
 #   TEST_DATABASE_URL            the database gatepost_test; each test uses a schema of its own
 #   TEST_AMQP_URL                the RabbitMQ server; tests add vhosts with `rabbitmqctl add_vhost`
+#   TEST_AMQP_VHOST              the vhost that the suite's applications share, each with a prefix of its own
+#   TEST_AMQP_NODE               tests may start a RabbitMQ node of their own and kill it
 #   GATEPOST_TEST_VHOST_PREFIX   how the names of those vhosts begin
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -153,7 +155,14 @@ prepare_rabbitmq() {
   amqp_up || start_rabbitmq
   rabbitmqctl_works ||
     die "rabbitmqctl is refused, and the tests need it for their vhosts; run as root: sudo env \"PATH=\$PATH\" make test-full"
-  export GATEPOST_TEST_AMQP=$amqp_url TEST_AMQP_URL=$amqp_url GATEPOST_TEST_VHOST_PREFIX=$vhost_prefix
+  local user=${amqp_url#*://}
+  user=${user%%:*}
+  TEST_AMQP_VHOST=${vhost_prefix}suite
+  rabbitmqctl -q add_vhost "$TEST_AMQP_VHOST" 9>&-
+  rabbitmqctl -q set_permissions -p "$TEST_AMQP_VHOST" "$user" '.*' '.*' '.*' 9>&-
+  export GATEPOST_TEST_AMQP=$amqp_url TEST_AMQP_URL=$amqp_url GATEPOST_TEST_VHOST_PREFIX=$vhost_prefix TEST_AMQP_VHOST
+  # Tests that kill or starve a broker start one of their own, which needs root and the server's files.
+  if is_root; then export TEST_AMQP_NODE=1; fi
 }
 
 drop_vhosts() {
@@ -190,5 +199,6 @@ prepare_rabbitmq
 servers="PostgreSQL $(admin -Atc 'SHOW server_version') and RabbitMQ $(rabbitmqctl version 2>/dev/null 9>&- | tail -n 1)"
 say "testing on $servers"
 export GATEPOST_TEST_FULL=1
+cargo build --workspace --bins --locked 9>&-
 cargo test --workspace --locked 9>&-
 say "passed on $servers after $SECONDS s"

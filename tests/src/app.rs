@@ -292,16 +292,33 @@ impl TestApp {
         user.unwrap_or_else(|| panic!("nobody has {email}"))
     }
 
-    /// Everything that is in the database, as text, for searching it.
+    /// Everything that is in the database, as text, for searching it. Bytes are in hexadecimal.
+    ///
+    /// # Panics
+    /// When a row cannot be read.
     pub async fn dump(&self) -> String {
         let mut dump = String::new();
         for table in self.tables().await {
-            let statement = Statement::from_string(self.kernel.db.engine(), format!("SELECT * FROM {table}"));
+            let statement = Statement::from_string(self.kernel.db.engine(), self.rows_as_text(&table).await);
             for row in self.kernel.db.reader().query_all_raw(statement).await.expect("rows") {
-                dump.push_str(&format!("{table}: {row:?}\n"));
+                let row: String = row.try_get("", "line").expect("a row as text");
+                dump.push_str(&format!("{table}: {row}\n"));
             }
         }
         dump
+    }
+
+    /// A query for the rows of a table, each as one text: a row of the driver does not print its values.
+    async fn rows_as_text(&self, table: &str) -> String {
+        if self.kernel.db.is_postgres() {
+            return format!("SELECT CAST(entry AS TEXT) AS line FROM {table} AS entry");
+        }
+        let statement = format!("SELECT name FROM pragma_table_info('{table}')");
+        let statement = Statement::from_string(self.kernel.db.engine(), statement);
+        let rows = self.kernel.db.reader().query_all_raw(statement).await.expect("columns");
+        let columns = rows.iter().map(|row| row.try_get::<String>("", "name").expect("a name"));
+        let quoted: Vec<String> = columns.map(|column| format!("quote(\"{column}\")")).collect();
+        format!("SELECT {} AS line FROM {table}", quoted.join(" || ',' || "))
     }
 
     async fn tables(&self) -> Vec<String> {
@@ -355,7 +372,8 @@ fn test_config(folder: &Path) -> Config {
     config.mail.per_recipient = UNLIMITED;
     config.mail.per_recipient_long = UNLIMITED;
     if let Some(url) = std::env::var_os("TEST_AMQP_URL") {
-        config.broker.url = Redacted::new(url.to_string_lossy().into_owned());
+        let vhost = std::env::var_os("TEST_AMQP_VHOST").unwrap_or_default();
+        config.broker.url = Redacted::new(format!("{}/{}", url.to_string_lossy(), vhost.to_string_lossy()));
         config.broker.prefix = format!("test-{}", ids::next());
     }
     config

@@ -22,6 +22,7 @@ pub struct Caller<'a> {
     bearer: Option<String>,
     cookies: Mutex<BTreeMap<String, String>>,
     extra: Vec<(String, String)>,
+    is_plain: bool,
     gateway: &'a BoxEndpoint<'static, Response>,
 }
 
@@ -36,6 +37,7 @@ impl<'a> Caller<'a> {
             bearer: None,
             cookies: Mutex::default(),
             extra: Vec::new(),
+            is_plain: false,
             gateway: app.endpoint(),
         }
     }
@@ -58,6 +60,13 @@ impl<'a> Caller<'a> {
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.extra.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// The same as a program that sends no origin and no fetch metadata.
+    #[must_use]
+    pub fn plain(mut self) -> Self {
+        self.is_plain = true;
         self
     }
 
@@ -99,6 +108,11 @@ impl<'a> Caller<'a> {
 
     /// Any request, as a browser makes it: with its cookies, and with the origin of the application on writes.
     pub async fn send(&self, method: Method, path: &str, body: Option<(&str, String)>) -> Answer {
+        self.send_bytes(method, path, body.map(|(content_type, text)| (content_type, text.into_bytes()))).await
+    }
+
+    /// Like [`Caller::send`], with a body that need not be text.
+    pub async fn send_bytes(&self, method: Method, path: &str, body: Option<(&str, Vec<u8>)>) -> Answer {
         let uri: Uri = path.parse().unwrap_or_else(|err| panic!("{path}: {err}"));
         let mut request = Request::builder()
             .method(method.clone())
@@ -106,7 +120,7 @@ impl<'a> Caller<'a> {
             .header("x-forwarded-for", &self.ip)
             .header("user-agent", &self.user_agent);
         let has_fetch_metadata = self.extra.iter().any(|(name, _)| name == "sec-fetch-site" || name == "origin");
-        if method != Method::GET && self.bearer.is_none() && !has_fetch_metadata {
+        if method != Method::GET && self.bearer.is_none() && !has_fetch_metadata && !self.is_plain {
             request = request.header("sec-fetch-site", "same-origin").header("origin", self.app.origin());
         }
         if let Some(bearer) = &self.bearer {
@@ -121,7 +135,7 @@ impl<'a> Caller<'a> {
             request = request.header(name.as_str(), value.as_str());
         }
         let request = match body {
-            Some((content_type, text)) => request.content_type(content_type).body(text),
+            Some((content_type, bytes)) => request.content_type(content_type).body(bytes),
             None => request.finish(),
         };
         let answer = read(self.gateway.get_response(request).await).await;

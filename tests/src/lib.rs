@@ -14,6 +14,7 @@ mod answer;
 mod app;
 pub mod bench;
 mod caller;
+pub mod generate;
 pub mod log;
 mod mail;
 mod process;

@@ -7,7 +7,7 @@
 //! maintenance   the leader: reaper, schedule, gauges       health   /metrics and /health on a listener of their own
 //! ```
 //!
-//! Reading order: [`registry`] (how a function is bound to a job), [`handlers`] (the functions), [`attempt`] (one claim
+//! Reading order: [`mod@registry`] (how a function is bound to a job), [`handlers`] (the functions), [`attempt`] (one claim
 //! from start to end), [`consumer`] (many of them), [`mail`] (what makes a mail safe to send twice), [`maintenance`] and
 //! [`schedule`] (what happens without a request), [`process`] (a worker process put together).
 //!

@@ -10,20 +10,14 @@ use std::{future::Future, pin::Pin, process::ExitCode, sync::Arc, time::Duration
 use anyhow::{Context as _, bail};
 use shared::{
     broker::{self, Broker},
-    clock::{Clock, DatabaseClock, SystemClock},
     config::{self, Config},
-    db::Db,
     jobs::{Queue, relay},
-    kernel::Kernel,
+    kernel::{self, Kernel},
     lifecycle::{CancellationToken, Lifecycle, Readiness, terminated},
-    secret::Keyring,
     telemetry::{self, Telemetry},
 };
 
 use crate::{consumer, context::Context, handlers, health, mail::Mailer};
-
-/// How often the database's clock is read.
-const CLOCK_CADENCE: Duration = Duration::from_secs(10);
 
 /// Runs a worker process for `queues` until SIGTERM. `Ok(false)` means that a component ended by itself.
 #[must_use]
@@ -32,7 +26,7 @@ pub fn run(queues: Vec<Queue>) -> Pin<Box<dyn Future<Output = anyhow::Result<boo
         let config = config::load(None)?;
         let telemetry = Telemetry::start(&config.telemetry, "gatepost-worker")?;
         telemetry::metrics();
-        let ended = work(Arc::new(config), &queues).await;
+        let ended = work(config, &queues).await;
         if let Err(error) = &ended {
             tracing::error!(error = format!("{error:#}"), "the worker could not run");
         }
@@ -52,7 +46,7 @@ pub fn run_queue(queue: Queue) -> Pin<Box<dyn Future<Output = anyhow::Result<Exi
     Box::pin(async move { Ok(if run(vec![queue]).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE }) })
 }
 
-async fn work(config: Arc<Config>, queues: &[Queue]) -> anyhow::Result<bool> {
+async fn work(config: Config, queues: &[Queue]) -> anyhow::Result<bool> {
     if config.broker.url.expose().starts_with("memory:") {
         bail!("broker.url is memory://, which only works with `gatepost serve`; a worker process needs amqp(s)://");
     }
@@ -81,49 +75,22 @@ async fn start(
         lifecycle.spawn("health", serve_health(bound, readiness.clone(), lifecycle.stopping()));
     }
     let relay = relay::run(Arc::clone(kernel), Arc::clone(broker), readiness, lifecycle.stopping());
-    lifecycle.spawn("relay", relay);
+    lifecycle.spawn(relay::COMPONENT, relay);
     consumer::spawn(context, Arc::new(handlers::registry()?), Arc::clone(broker), queues, lifecycle).await?;
     Ok(())
 }
 
-/// Connects to the database and refuses one whose schema is not this version's. On PostgreSQL the database's clock is
-/// followed by a component of `lifecycle`.
-///
-/// # Errors
-/// When the database does not answer, a migration is missing, or the keys cannot be read.
-pub async fn open_kernel(config: Arc<Config>, lifecycle: &mut Lifecycle) -> anyhow::Result<Kernel> {
-    let db = Db::connect(&config.database).await.context("connecting to the database")?;
-    let missing = migrations::missing(db.writer()).await.context("reading the schema's version")?;
-    if !missing.is_empty() {
-        bail!(
-            "the database lacks {} migration(s), first {}; run `gatepost migrate`",
-            missing.len(),
-            missing.join(", ")
-        );
+/// Connects to the database and refuses one whose schema is not this version's.
+async fn open_kernel(config: Config, lifecycle: &mut Lifecycle) -> anyhow::Result<Kernel> {
+    let (kernel, follower) = Kernel::connect(config).await?;
+    let missing = migrations::missing(kernel.db.writer()).await.context("reading the schema's version")?;
+    if let Some(first) = missing.first() {
+        bail!("the schema lacks {} changes, the first is {first}; run `gatepost migrate`", missing.len());
     }
-    let keys = Keyring::parse(config.secrets.keys.expose())?;
-    let clock: Arc<dyn Clock> = if db.is_postgres() {
-        let clock = Arc::new(DatabaseClock::default());
-        clock.adjust(db.now().await.context("reading the database's clock")?);
-        lifecycle.spawn("clock", follow_clock(db.clone(), Arc::clone(&clock), lifecycle.stopping()));
-        clock
-    } else {
-        Arc::new(SystemClock)
-    };
-    Ok(Kernel { db, clock, keys, config })
-}
-
-async fn follow_clock(db: Db, clock: Arc<DatabaseClock>, stopping: CancellationToken) {
-    loop {
-        tokio::select! {
-            () = stopping.cancelled() => return,
-            () = tokio::time::sleep(CLOCK_CADENCE) => {}
-        }
-        match db.now().await {
-            Ok(now) => clock.adjust(now),
-            Err(error) => tracing::warn!(%error, "the database's clock could not be read; the last difference stays"),
-        }
+    if let Some(clock) = follower {
+        lifecycle.spawn("clock", kernel::follow_database(kernel.db.clone(), clock, lifecycle.stopping()));
     }
+    Ok(kernel)
 }
 
 async fn serve_health(bound: health::Bound, readiness: Readiness, stopping: CancellationToken) {

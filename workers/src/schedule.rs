@@ -22,7 +22,7 @@ use crate::BoxFuture;
 
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// All scheduled jobs. A further one is a line here and one in [`scheduled`](crate::schedule).
+/// All scheduled jobs. A further one is a line here, and its payload's name among those below.
 pub const SCHEDULE: &[Tick] = &[
     Tick::every::<SweepFinishedJobs>(Duration::from_secs(300)),
     Tick::every::<SweepLogins>(HOUR),

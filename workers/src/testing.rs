@@ -7,7 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::{ConnectionTrait, Database, Statement};
 use serde::{Deserialize, Serialize};
 use shared::{
     clock::{Clock, TestClock},
@@ -107,7 +107,7 @@ impl MailTransport for Scripted {
     }
 }
 
-/// A migrated SQLite file, a clock that can be moved, a scripted transport.
+/// A migrated database (an SQLite file, or a schema of `TEST_DATABASE_URL`), a clock that can be moved, a scripted transport.
 pub(crate) struct Bench {
     pub(crate) context: Arc<Context>,
     pub(crate) clock: Arc<TestClock>,
@@ -123,7 +123,12 @@ impl Bench {
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let folder = Folder::new();
         let mut config = Config::defaults().unwrap();
-        config.database.url = Redacted::new(format!("sqlite://{}", folder.path().join("db").display()));
+        match std::env::var_os("TEST_DATABASE_URL") {
+            Some(url) => schema_of_its_own(&mut config, url.into_string().unwrap()).await,
+            None => {
+                config.database.url = Redacted::new(format!("sqlite://{}", folder.path().join("db").display()));
+            }
+        }
         config.database.acquire_timeout_seconds = 10;
         change(&mut config);
         let db = Db::connect(&config.database).await.unwrap();
@@ -164,12 +169,23 @@ impl Bench {
     }
 }
 
+/// Points the configuration at a fresh schema of a PostgreSQL database, which goes with that database.
+async fn schema_of_its_own(config: &mut Config, url: String) {
+    let schema = format!("workers_{}", ids::next().simple());
+    let db = Database::connect(&url).await.unwrap();
+    db.execute_unprepared(&format!("CREATE SCHEMA {schema}")).await.unwrap();
+    db.close().await.unwrap();
+    config.database.url = Redacted::new(url);
+    config.database.schema = Some(schema);
+    config.database.max_connections = 4;
+}
+
 /// A message as a handler could have asked for it.
 pub(crate) fn outgoing(to: &str) -> Outgoing {
     let config = Config::defaults().unwrap();
     let renderer = Renderer::new(&config.http.public_url).unwrap();
     let context = minijinja::context! { link => "http://localhost/x", expires_hours => 24 };
-    let content = renderer.render("recovery/reset_link", &context).unwrap();
+    let mail = renderer.render("recovery/reset_link", &context).unwrap();
     let letterhead = Letterhead::new(&config.mail.from, &config.http.public_url).unwrap();
-    letterhead.write(JobId::next(), TestClock::default().now(), to, content).unwrap()
+    letterhead.write(JobId::next(), TestClock::default().now(), to, mail).unwrap()
 }

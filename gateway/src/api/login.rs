@@ -7,7 +7,6 @@ use poem_openapi::{
 };
 use shared::{
     client::Client,
-    clock::Timestamp,
     config::Config,
     login::{self, Attempt, Completion, Context, EmailProof, LoginError, LoginId, Outcome, PendingStep, SignedIn},
     secret::Redacted,
@@ -252,6 +251,7 @@ fn pending_reply(config: &Config, step: PendingStep) -> Reply {
 }
 
 fn signed_in_reply(config: &Config, signed_in: SignedIn) -> Reply {
+    let lines = cookies_of(config, &signed_in);
     let is_token = signed_in.transport == Transport::Token;
     let session = signed_in.session;
     let login = Login {
@@ -265,20 +265,25 @@ fn signed_in_reply(config: &Config, signed_in: SignedIn) -> Reply {
         }),
         ..Login::bare("signed_in")
     };
-    let seconds = |until: Timestamp| until.since(session.created_at).as_secs();
-    let mut reply = Response::new(Json(login));
+    lines.into_iter().fold(Response::new(Json(login)), |reply, line| reply.header("Set-Cookie", line))
+}
+
+/// The cookies of a finished login: the session and the end of the pending login, unless the client keeps a token, and
+/// the trust in this browser if it was asked for.
+#[must_use]
+pub fn cookies_of(config: &Config, signed_in: &SignedIn) -> Vec<String> {
     let http = &config.http;
-    if !is_token {
-        let age = seconds(session.expires_at);
+    let session = &signed_in.session;
+    let mut lines = Vec::new();
+    if signed_in.transport == Transport::Cookie {
+        let age = session.expires_at.since(session.created_at).as_secs();
         let value = session.session_token.expose();
-        reply = reply
-            .header("Set-Cookie", cookies::write(http, cookies::session_name(http), value, age, SameSite::Lax))
-            .header("Set-Cookie", cookies::write(http, cookies::login_name(http), "", 0, SameSite::Lax));
+        lines.push(cookies::write(http, cookies::session_name(http), value, age, SameSite::Lax));
+        lines.push(cookies::write(http, cookies::login_name(http), "", 0, SameSite::Lax));
     }
-    if let Some(device) = signed_in.device {
-        let (value, age) = (device.device_token.expose(), seconds(device.expires_at));
-        reply = reply
-            .header("Set-Cookie", cookies::write(http, cookies::device_name(http), value, age, SameSite::Strict));
+    if let Some(device) = &signed_in.device {
+        let (value, age) = (device.device_token.expose(), config.devices.trust_seconds);
+        lines.push(cookies::write(http, cookies::device_name(http), value, age, SameSite::Strict));
     }
-    reply
+    lines
 }

@@ -122,12 +122,14 @@ impl UsersApi {
             first_name: merge(&body.first_name, &user.first_name),
             last_name: merge(&body.last_name, &user.last_name),
         };
-        if (&profile.first_name, &profile.last_name) != (&user.first_name, &user.last_name) {
-            users::update_profile(kernel, &client, user.id, profile).await.map_err(problem)?;
-        }
+        // Whatever can be refused is refused first, so that a refused member leaves the others as they are.
+        let profile = profile.validated().map_err(UserError::Invalid).map_err(problem)?;
         if let Some(email) = &body.email {
             sessions::require_recent(kernel, &session.0).map_err(problem)?;
             email_verification::start_change(kernel, &client, user, email).await.map_err(problem)?;
+        }
+        if (&profile.first_name, &profile.last_name) != (&user.first_name, &user.last_name) {
+            users::update_profile(kernel, &client, user.id, profile).await.map_err(problem)?;
         }
         let user = users::find(kernel.db.reader(), user.id).await.map_err(problem)?;
         me(&state, user.ok_or_else(|| problem(UserError::NotFound))?).await

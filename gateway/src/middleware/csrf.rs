@@ -35,20 +35,25 @@ pub fn is_same_origin(headers: &HeaderMap, public_origin: &str) -> bool {
     }
 }
 
-/// Whether a request says of itself that another site made it.
+/// Whether a request says of itself that another site made it. What the browser says in `Sec-Fetch-Site` decides; a form
+/// on a page with `Referrer-Policy: no-referrer`, as ours have, is sent with `Origin: null` (Fetch, section 3.2).
 #[must_use]
 pub fn is_visibly_foreign(headers: &HeaderMap, public_origin: &str) -> bool {
-    let is_cross_site = match only(headers, "sec-fetch-site") {
-        Sent::Never => false,
-        Sent::Once(site) => site.as_bytes() == b"cross-site",
+    match only(headers, "sec-fetch-site") {
+        Sent::Once(site) => !matches!(site.as_bytes(), b"same-origin" | b"none"),
         Sent::Often => true,
-    };
-    let has_foreign_origin = match only(headers, header::ORIGIN.as_str()) {
-        Sent::Never => false,
-        Sent::Once(origin) => origin.as_bytes() != public_origin.as_bytes(),
-        Sent::Often => true,
-    };
-    is_cross_site || has_foreign_origin
+        Sent::Never => match only(headers, header::ORIGIN.as_str()) {
+            Sent::Never => false,
+            Sent::Once(origin) => origin.as_bytes() != public_origin.as_bytes(),
+            Sent::Often => true,
+        },
+    }
+}
+
+/// Whether a browser that knows no `Sec-Fetch-Site`, or that reaches us without TLS, withheld the origin.
+fn is_opaque(headers: &HeaderMap) -> bool {
+    !headers.contains_key("sec-fetch-site")
+        && matches!(only(headers, header::ORIGIN.as_str()), Sent::Once(origin) if origin.as_bytes() == b"null")
 }
 
 /// Whether a method is meant to change something.
@@ -117,8 +122,12 @@ fn is_refused(path: &str, headers: &HeaderMap, public_origin: &str) -> bool {
     if path.starts_with("/api/") {
         return is_visibly_foreign(headers, public_origin);
     }
-    pages::PATHS.contains(&path)
-        && (is_visibly_foreign(headers, public_origin) || !is_same_origin(headers, public_origin))
+    // What a mailed token proves needs no cookie; the login step goes by one.
+    match path {
+        "/login/email" => !is_same_origin(headers, public_origin),
+        page if pages::PATHS.contains(&page) => is_visibly_foreign(headers, public_origin) && !is_opaque(headers),
+        _ => false,
+    }
 }
 
 #[cfg(test)]
@@ -180,7 +189,12 @@ mod tests {
 
     #[test]
     fn forms_of_the_pages_need_proof_and_identity_providers_none() {
-        assert!(is_refused("/reset", &headers(&[]), HOME));
+        assert!(is_refused("/login/email", &headers(&[]), HOME));
+        assert!(is_refused("/login/email", &headers(&[("origin", "null")]), HOME));
+        assert!(!is_refused("/login/email", &headers(&[("sec-fetch-site", "same-origin"), ("origin", "null")]), HOME));
+        assert!(is_refused("/reset", &headers(&[("origin", "https://evil.com")]), HOME));
+        assert!(is_refused("/reset", &headers(&[("sec-fetch-site", "cross-site"), ("origin", "null")]), HOME));
+        assert!(!is_refused("/reset", &headers(&[("origin", "null")]), HOME));
         assert!(!is_refused("/reset", &headers(&[("sec-fetch-site", "same-origin")]), HOME));
         assert!(!is_refused("/api/login", &headers(&[]), HOME));
         assert!(is_refused("/api/login", &headers(&[("origin", "https://evil.com")]), HOME));

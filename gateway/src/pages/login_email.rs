@@ -11,19 +11,13 @@ use poem::{
 };
 use serde::Deserialize;
 use shared::{
-    clock::Timestamp,
-    config::HttpConfig,
+    config::Config,
     login::{self, Completion, EmailProof, LoginError, LoginId, SignedIn},
     secret::Redacted,
 };
 
 use super::{parameter, render, submitted};
-use crate::{
-    api,
-    problem::problem,
-    security::cookies::{self, SameSite},
-    state::AppState,
-};
+use crate::{api, problem::problem, state::AppState};
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -67,7 +61,7 @@ async fn act(state: &AppState, request: Request) -> Result<Response> {
     match login::complete_email_mfa(&state.kernel, client, wish, &context).await {
         Ok(signed_in) => {
             let mut page = render::message("You are signed in", "You can close this page.")?;
-            set_cookies(&state.kernel.config.http, &signed_in, &mut page);
+            set_cookies(&state.kernel.config, &signed_in, &mut page);
             Ok(page)
         }
         Err(LoginError::InvalidCode) if form.token.is_empty() => {
@@ -93,20 +87,8 @@ fn ask(status: StatusCode, form: &Submitted, error: Option<&str>) -> Result<Resp
 }
 
 /// The session, and the trust in this browser if it was asked for; the pending login has served its purpose.
-fn set_cookies(http: &HttpConfig, signed_in: &SignedIn, page: &mut Response) {
-    let session = &signed_in.session;
-    let seconds = |until: Timestamp| until.since(session.created_at).as_secs();
-    let session_token = session.session_token.expose();
-    let mut lines = vec![
-        cookies::write(http, cookies::session_name(http), session_token, seconds(session.expires_at), SameSite::Lax),
-        cookies::write(http, cookies::login_name(http), "", 0, SameSite::Lax),
-    ];
-    if let Some(device) = &signed_in.device {
-        let age = seconds(device.expires_at);
-        let device_token = device.device_token.expose();
-        lines.push(cookies::write(http, cookies::device_name(http), device_token, age, SameSite::Strict));
-    }
-    for line in lines {
+fn set_cookies(config: &Config, signed_in: &SignedIn, page: &mut Response) {
+    for line in api::login::cookies_of(config, signed_in) {
         if let Ok(value) = HeaderValue::from_str(&line) {
             page.headers_mut().append(header::SET_COOKIE, value);
         }

@@ -45,6 +45,9 @@ async fn ask(
 ) -> Result<(), DbErr> {
     let now = kernel.clock.now();
     let config = &kernel.config.email_verification;
+    // A change to a taken address is written like any other and answered alike, but nothing of it is ever mailed, and a
+    // code that nobody got must not stand before the one that the address's owner got.
+    let is_taken = previous_address.is_some() && users::find_by_email(&**tx, email).await?.is_some();
     let request = Request {
         user_id,
         email,
@@ -52,7 +55,7 @@ async fn ask(
         credentials,
         key_id: kernel.keys.current(),
         created_at: now,
-        code_expires_at: now + config.code_validity(),
+        code_expires_at: if is_taken { now } else { now + config.code_validity() },
         link_expires_at: now + config.link_validity(),
     };
     let verification_id = store::insert(&**tx, request).await?;
@@ -105,9 +108,7 @@ pub async fn start_change(
     let tx = kernel.db.write_tx().await?;
     store::cancel_changes(&*tx, user.id, kernel.clock.now()).await?;
     if is_new && within_limit(kernel, &tx, client, &email).await? {
-        // A taken address gets the same answer and no mail: it would tell that the address is known.
-        let free = users::find_by_email(&*tx, &email).await?.is_none();
-        ask(kernel, &tx, (free.then_some(user.id), &email), Some(user.email.clone()), None).await?;
+        ask(kernel, &tx, (Some(user.id), &email), Some(user.email.clone()), None).await?;
     }
     let event = AuditEvent {
         action: "email_verification.start_change",
@@ -146,6 +147,9 @@ pub async fn verification_mail(kernel: &Kernel, id: VerificationId) -> Result<Op
     let live = |row: &Model| row.used_at.is_none() && row.cancelled_at.is_none() && row.link_expires_at > now;
     let Some(row) = row.filter(live) else { return Ok(None) };
     let Some(user_id) = row.user_id else { return Ok(None) };
+    if row.previous_address.is_some() && is_taken(kernel, &row).await? {
+        return Ok(None);
+    }
     let user = users::find(kernel.db.reader(), user_id).await?.filter(User::is_active);
     let (Some(user), Some(link), Some(code)) = (user, derive(kernel, &row, "link"), derive(kernel, &row, "code"))
     else {
@@ -158,6 +162,14 @@ pub async fn verification_mail(kernel: &Kernel, id: VerificationId) -> Result<Op
         is_change: row.previous_address.is_some(),
         to: row.address,
     }))
+}
+
+/// Whether the address to be proven is a user's by now: its owner gets no mail of a change that cannot happen.
+async fn is_taken(kernel: &Kernel, row: &Model) -> Result<bool, DbErr> {
+    match Email::parse(&row.address) {
+        Ok(email) => users::find_by_email(kernel.db.reader(), &email).await.map(|owner| owner.is_some()),
+        Err(_) => Ok(true),
+    }
 }
 
 fn derive(kernel: &Kernel, row: &Model, form: &str) -> Option<[u8; 32]> {

@@ -68,6 +68,7 @@ pub(super) async fn reserve_attempt<C: ConnectionTrait>(
         .filter(Column::UserId.is_not_null())
         .filter(Column::UsedAt.is_null())
         .filter(Column::CancelledAt.is_null())
+        .filter(Column::CodeExpiresAt.gt(now))
         .order_by_desc(Column::Id)
         .one(db)
         .await?;
@@ -76,7 +77,6 @@ pub(super) async fn reserve_attempt<C: ConnectionTrait>(
         .col_expr(Column::Attempts, Expr::col(Column::Attempts).add(1))
         .filter(Column::Id.eq(newest.id))
         .filter(Column::Attempts.lt(max_attempts))
-        .filter(Column::CodeExpiresAt.gt(now))
         .exec_with_returning(db)
         .await?;
     Ok(rows.into_iter().next())

@@ -218,18 +218,20 @@ fn report(bound: Option<&Bound>, ending: Option<&Ending>, class: &'static str, t
         bound.map_or(("unknown", "unknown"), |bound| (bound.catalog.queue.as_str(), bound.catalog.name));
     metrics::histogram!("gatepost_job_duration_seconds", "queue" => queue, "name" => name).record(took);
     metrics::counter!("gatepost_jobs_ended_total", "queue" => queue, "class" => class).increment(1);
-    let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+    log(ending, class, u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
+}
+
+fn log(ending: Option<&Ending>, class: &'static str, milliseconds: u64) {
     match ending {
-        None => tracing::warn!(milliseconds, "another worker holds the job now; nothing was committed"),
         Some(Ending::Done | Ending::Cancelled | Ending::Expired) => tracing::info!(class, milliseconds, "job ended"),
-        Some(Ending::Retrying(delay, error)) => {
-            tracing::warn!(error, delay_seconds = delay.as_secs_f64(), "job failed and is tried again");
-        }
-        Some(Ending::Released(delay, error)) => {
-            tracing::warn!(error, delay_seconds = delay.as_secs_f64(), "job goes back in line");
-        }
         Some(Ending::Dead(error)) => tracing::error!(error, "job is dead; `gatepost jobs retry` tries it again"),
+        Some(Ending::Retrying(delay, error) | Ending::Released(delay, error)) => log_wait(class, *delay, error),
+        None => log_wait(class, Duration::ZERO, "another worker holds the job now; nothing was committed"),
     }
+}
+
+fn log_wait(class: &'static str, delay: Duration, error: &str) {
+    tracing::warn!(class, error, delay_seconds = delay.as_secs_f64(), "job goes back in line");
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> String {

@@ -12,6 +12,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use sea_orm::DbErr;
 use shared::{
     broker::{Broker, BrokerError, Consumer, Delivery},
     jobs::Queue,
@@ -172,15 +173,15 @@ async fn handle(
     };
     match attempt::run(&context, &registry, id, &hurry).await {
         Ok(_) => delivery.ack().await,
-        Err(error) => {
-            tracing::warn!(job_id = %id, %error, "the job could not be claimed; its message goes back");
-            tokio::select! {
-                () = tokio::time::sleep(CLAIM_PAUSE) => {}
-                () = hurry.cancelled() => {}
-            }
-            delivery.requeue().await;
-        }
+        Err(error) => give_back(delivery, &error, &hurry).await,
     }
+}
+
+/// The database is away: an immediate redelivery would find it away as well.
+async fn give_back(delivery: Box<dyn Delivery>, error: &DbErr, hurry: &CancellationToken) {
+    tracing::warn!(%error, "a job could not be claimed; its message goes back");
+    drop(timeout(CLAIM_PAUSE, hurry.cancelled()).await);
+    delivery.requeue().await;
 }
 
 /// Handlers' panics are caught in the attempt; one that ends a task is a defect of the worker itself.

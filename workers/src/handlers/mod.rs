@@ -1,16 +1,16 @@
 //! One function per job, in the file of its slice.
 
-pub mod email_mfa;
-pub mod email_verification;
-pub mod jobs;
-pub mod login;
-pub mod mail;
-pub mod password;
+mod email_mfa;
+mod email_verification;
+mod jobs;
+mod login;
+mod mail;
+mod password;
 mod phrases;
-pub mod recovery;
-pub mod sessions;
-pub mod signup;
-pub mod users;
+mod recovery;
+mod sessions;
+mod signup;
+mod users;
 
 use std::time::Duration;
 

@@ -31,17 +31,8 @@ pub(crate) async fn deliver(context: &Context, mail: &Mail, claim: &Claim) -> Re
         return Ok(Ran::Ended(Ending::Cancelled));
     };
     let message = compose(context, mail, claim)?;
-    let tx = context.kernel.db.write_tx().await?;
-    let opening = ledger::open(&tx, &context.kernel, claim, &message.recipient).await?;
-    tx.commit().await?;
-    match opening {
-        Opening::Clear => {}
-        Opening::Overtaken => return Ok(Ran::Overtaken),
-        Opening::Suppressed => return Ok(Ran::Ended(Ending::Dead("recipient suppressed".to_owned()))),
-        Opening::OverBudget => {
-            tracing::warn!("the recipient got too many mails; this one is not sent");
-            return Ok(Ran::Ended(Ending::Cancelled));
-        }
+    if let Some(refused) = open(context, claim, &message.recipient).await? {
+        return Ok(refused);
     }
     match send(transport, &message).await {
         Ok(reply) => {
@@ -68,15 +59,31 @@ pub(crate) async fn deliver(context: &Context, mail: &Mail, claim: &Claim) -> Re
     }
 }
 
+/// Opens the ledger; says how the attempt ends when the mail may not be sent.
+async fn open(context: &Context, claim: &Claim, recipient: &str) -> Result<Option<Ran>, DbErr> {
+    let tx = context.kernel.db.write_tx().await?;
+    let opening = ledger::open(&tx, &context.kernel, claim, recipient).await?;
+    tx.commit().await?;
+    Ok(match opening {
+        Opening::Clear => None,
+        Opening::Overtaken => Some(Ran::Overtaken),
+        Opening::Suppressed => Some(Ran::Ended(Ending::Dead("recipient suppressed".to_owned()))),
+        Opening::OverBudget => {
+            tracing::warn!("the recipient got too many mails; this one is not sent");
+            Some(Ran::Ended(Ending::Cancelled))
+        }
+    })
+}
+
 fn compose(context: &Context, mail: &Mail, claim: &Claim) -> Result<Outgoing, JobError> {
     let mailer = &context.mailer;
-    let content = mailer
+    let rendered = mailer
         .renderer
         .render(mail.template, &mail.context)
         .map_err(|error| JobError::Reject(format!("the template {}: {error}", mail.template)))?;
     mailer
         .letterhead
-        .write(claim.id, claim.created_at, &mail.to, content)
+        .write(claim.id, claim.created_at, &mail.to, rendered)
         .map_err(|error: Unsendable| JobError::Reject(error.to_string()))
 }
 

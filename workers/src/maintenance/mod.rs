@@ -138,21 +138,22 @@ async fn take_dead_letters(context: Arc<Context>, broker: Arc<dyn Broker>, stopp
 }
 
 async fn put_back(context: &Context, letter: Box<dyn Delivery>) {
-    let Some(id) = letter.dispatch().map(|dispatch| dispatch.job_id) else {
-        tracing::warn!("dropped a dead letter that is not ours");
-        return letter.ack().await;
+    let id = letter.dispatch().map(|dispatch| dispatch.job_id);
+    tracing::warn!(job_id = ?id, "the broker gave up on a message; its job, if it is one of ours, is due again");
+    let put_back = match id {
+        Some(id) => reaper::undeliverable(&context.kernel, id).await,
+        None => Ok(()),
     };
-    match reaper::undeliverable(&context.kernel, id).await {
-        Ok(()) => {
-            tracing::warn!(job_id = %id, "the broker gave up on a message; its job is handed out again");
-            letter.ack().await;
-        }
-        Err(error) => {
-            tracing::warn!(job_id = %id, %error, "a dead letter could not be put back; it stays");
-            tokio::time::sleep(LETTER_PAUSE).await;
-            letter.requeue().await;
-        }
+    match put_back {
+        Ok(()) => letter.ack().await,
+        Err(error) => keep(letter, &error).await,
     }
+}
+
+async fn keep(letter: Box<dyn Delivery>, error: &DbErr) {
+    tracing::warn!(%error, "a dead letter could not be put back; it stays");
+    tokio::time::sleep(LETTER_PAUSE).await;
+    letter.requeue().await;
 }
 
 #[cfg(test)]

@@ -73,7 +73,10 @@ pub async fn complete_email_mfa(
     let tx = kernel.db.write_tx().await?;
     let max_attempts = kernel.config.email_mfa.max_attempts;
     let Some(pending) = store::reserve_attempt(&*tx, pending.id, max_attempts, now).await? else {
-        return Err(if pending.expires_at <= now { LoginError::Expired } else { LoginError::TooManyAttempts });
+        drop(tx);
+        // Another request ended it in between; what it is now says why.
+        find_bound(kernel, id, &wish.login_token).await?;
+        return Err(LoginError::TooManyAttempts);
     };
     let attempt = attempt(&pending);
     let is_right = match (&wish.proof, &link) {

@@ -1,0 +1,200 @@
+//! `openapi/jobs.schema.json`, and the table of payloads that it is made of.
+//!
+//! A payload that has shipped has a frozen example in `tests/fixtures/jobs/`; the tests decode it with today's code and
+//! hold it against this table. An older version stays in the table for as long as the code still reads it.
+
+use anyhow::{Context as _, ensure};
+use serde_json::{Map, Value, json};
+use shared::{
+    CATALOG, email_mfa, email_verification,
+    jobs::{CatalogEntry, Job, entry, sweep},
+    login, mail, password, recovery, sessions, signup, users,
+};
+
+/// Where the schema is published.
+const ADDRESS: &str = "https://gatepost.dev/jobs.schema.json";
+
+/// A payload of one version of one job.
+pub struct Payload {
+    /// The job.
+    pub entry: CatalogEntry,
+    /// What the job does.
+    pub title: &'static str,
+    /// The members of the payload, all of them mandatory.
+    pub fields: &'static [Field],
+    recode: fn(&str) -> serde_json::Result<Value>,
+}
+
+/// A member of a payload.
+pub struct Field {
+    /// Its name.
+    pub name: &'static str,
+    /// What values it has.
+    pub shape: Shape,
+    /// What it means.
+    pub meaning: &'static str,
+}
+
+/// Values of a member.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// A UUID.
+    Id,
+    /// An e-mail address.
+    Address,
+    /// A number from 1.
+    Count,
+    /// A number from 0: time divided by a cadence.
+    Window,
+    /// One of these words.
+    OneOf(&'static [&'static str]),
+}
+
+impl Shape {
+    /// As JSON Schema.
+    fn schema(self) -> Value {
+        match self {
+            Self::Id => json!({ "type": "string", "format": "uuid" }),
+            Self::Address => json!({ "type": "string", "format": "email" }),
+            Self::Count => json!({ "type": "integer", "minimum": 1 }),
+            Self::Window => json!({ "type": "integer", "minimum": 0 }),
+            Self::OneOf(words) => json!({ "type": "string", "enum": words }),
+        }
+    }
+
+    /// Whether a value is one of them.
+    #[must_use]
+    pub fn admits(self, value: &Value) -> bool {
+        match self {
+            Self::Id => value.as_str().is_some_and(|text| uuid::Uuid::parse_str(text).is_ok()),
+            Self::Address => value.as_str().is_some_and(|text| text.contains('@')),
+            Self::Count => value.as_i64().is_some_and(|number| number >= 1),
+            Self::Window => value.as_i64().is_some_and(|number| number >= 0),
+            Self::OneOf(words) => value.as_str().is_some_and(|text| words.contains(&text)),
+        }
+    }
+}
+
+impl Payload {
+    /// `<name>.v<version>`: its name in the schema, and its file's without extension.
+    #[must_use]
+    pub fn id(&self) -> String {
+        format!("{}.v{}", self.entry.name, self.entry.version)
+    }
+
+    /// Reads a payload with today's code and writes it again.
+    ///
+    /// # Errors
+    /// When it does not decode.
+    pub fn recode(&self, payload: &str) -> serde_json::Result<Value> {
+        (self.recode)(payload)
+    }
+
+    fn schema(&self) -> Value {
+        let names: Vec<_> = self.fields.iter().map(|field| field.name).collect();
+        let mut properties = Map::new();
+        for field in self.fields {
+            let mut shape = field.shape.schema();
+            if let Some(shape) = shape.as_object_mut() {
+                shape.insert("description".to_owned(), json!(field.meaning));
+            }
+            properties.insert(field.name.to_owned(), shape);
+        }
+        json!({
+            "title": self.title,
+            "type": "object",
+            "required": names,
+            "properties": properties,
+            "x-job": {
+                "name": self.entry.name,
+                "version": self.entry.version,
+                "queue": self.entry.queue.as_str(),
+                "expires_seconds": self.entry.expires.map(|validity| validity.as_secs()),
+                "attempts": self.entry.retry.attempts,
+            },
+        })
+    }
+}
+
+const fn payload<J: Job>(title: &'static str, fields: &'static [Field]) -> Payload {
+    Payload { entry: entry::<J>(), title, fields, recode: recode::<J> }
+}
+
+const fn field(name: &'static str, shape: Shape, meaning: &'static str) -> Field {
+    Field { name, shape, meaning }
+}
+
+fn recode<J: Job>(payload: &str) -> serde_json::Result<Value> {
+    serde_json::to_value(serde_json::from_str::<J>(payload)?)
+}
+
+/// What the payload of scheduled work consists of.
+const WINDOW: &[Field] = &[field("window", Shape::Window, "The schedule's window, which makes one job per window.")];
+
+/// All payloads that the code reads.
+pub const PAYLOADS: &[Payload] = &[
+    payload::<email_mfa::SendLoginCode>(
+        "Mail the code and link of a pending login.",
+        &[
+            field("login_id", Shape::Id, "The pending login."),
+            field("send", Shape::Count, "Which send of it; an earlier one is void once there is a later one."),
+        ],
+    ),
+    payload::<email_verification::SendVerification>(
+        "Mail a link and a code to an address that is to be proven.",
+        &[field("verification_id", Shape::Id, "The verification.")],
+    ),
+    payload::<email_verification::SweepVerifications>("Delete verifications that are long over.", WINDOW),
+    payload::<sweep::SweepFinishedJobs>("Delete finished jobs after the configured time.", WINDOW),
+    payload::<login::SweepLogins>("Delete pending logins that are long over.", WINDOW),
+    payload::<mail::SendTestMail>(
+        "Send a test mail to an operator, by the way that every mail goes.",
+        &[field("to", Shape::Address, "The operator's address.")],
+    ),
+    payload::<password::NotifyPasswordChanged>(
+        "Tell a user that their password changed.",
+        &[field("user_id", Shape::Id, "The user."), field("audit_id", Shape::Id, "Audit row of the change.")],
+    ),
+    payload::<recovery::SendResetLink>("Mail a reset link.", &[field("reset_id", Shape::Id, "The request.")]),
+    payload::<recovery::SweepResets>("Delete reset requests that are long over.", WINDOW),
+    payload::<sessions::SweepEndedSessions>("Delete sessions that are long over.", WINDOW),
+    payload::<signup::SendExistingAccountNotice>(
+        "Tell the owner of an address that someone tried to sign up with it.",
+        &[field("user_id", Shape::Id, "The owner.")],
+    ),
+    payload::<users::NotifyEmailChanged>(
+        "Tell one of the two addresses that the user's address changed.",
+        &[
+            field("user_id", Shape::Id, "The user."),
+            field("verification_id", Shape::Id, "The verification that carries both addresses."),
+            field("side", Shape::OneOf(&["old", "new"]), "Which address to tell."),
+        ],
+    ),
+];
+
+/// `openapi/jobs.schema.json`.
+///
+/// # Errors
+/// When a job of the catalog has no payload in the table, or a payload stands there twice.
+pub fn schema() -> anyhow::Result<String> {
+    for job in CATALOG {
+        PAYLOADS
+            .iter()
+            .find(|payload| payload.entry == *job)
+            .with_context(|| format!("no payload for {} version {} in the table", job.name, job.version))?;
+    }
+    let mut definitions = Map::new();
+    for payload in PAYLOADS {
+        let is_first = definitions.insert(payload.id(), payload.schema()).is_none();
+        ensure!(is_first, "two payloads {}", payload.id());
+    }
+    Ok(openapi::render(&json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$id": ADDRESS,
+        "title": "Jobs of Gatepost",
+        "description": "The payloads of all jobs, by name and version. `x-job` says how a job is run: on which queue, \
+                        how long after its creation it still serves its purpose (null: for ever), and how often it is \
+                        tried. Readers ignore members that they do not know.",
+        "$defs": definitions,
+    })))
+}
