@@ -22,7 +22,7 @@ pub enum JobsCommand {
         /// mail, notify, sweep or identify
         #[arg(long)]
         queue: Option<String>,
-        /// Wire name, such as recovery.send_reset_link
+        /// Wire name, such as `recovery.send_reset_link`
         #[arg(long)]
         name: Option<String>,
         /// How many.
@@ -94,6 +94,10 @@ async fn change(kernel: &shared::kernel::Kernel, id: JobId, action: &'static str
     };
     audit::record(&*tx, kernel.clock.as_ref(), event).await?;
     tx.commit().await?;
-    output::print(if done { "done" } else { "not possible: the job is running, has ended otherwise, or its purpose is over" });
+    output::print(if done {
+        "done"
+    } else {
+        "not possible: the job is running, has ended otherwise, or its purpose is over"
+    });
     Ok(done)
 }

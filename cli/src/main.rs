@@ -108,7 +108,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
     match command {
         Command::Serve => process::serve(config).await,
         Command::Gateway => process::gateway(config).await,
-        Command::Worker { queues } => process::worker(config, queues).await,
+        Command::Worker { queues } => workers::run(config, queues).await,
         Command::Migrate => process::migrate(config).await.map(|()| true),
         Command::Config => show::config(arguments.config.as_deref()).map(|()| true),
         Command::Doctor { mail_to } => doctor::examine(config, mail_to).await,

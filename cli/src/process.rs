@@ -1,10 +1,9 @@
-//! The processes of an installation, put together from their parts.
+//! The processes that have a gateway, put together from their parts; `workers::run` is the one that has none.
 //!
 //! ```text
 //!            gateway   relay   workers + maintenance   migrates
 //! serve         ×        ×              ×                 ×
 //! gateway       ×        ×
-//! worker                 ×              ×
 //! migrate                                                 ×
 //! ```
 
@@ -46,40 +45,27 @@ pub async fn serve(config: Config) -> anyhow::Result<bool> {
     if is_in_process(&parts.kernel.config) {
         reaper::after_restart(&parts.kernel).await?;
     }
-    parts.run(true, &Queue::ALL).await
+    parts.run(&Queue::ALL).await
 }
 
 /// The API, the pages and the relay.
 pub async fn gateway(config: Config) -> anyhow::Result<bool> {
-    ensure_shared_broker(&config)?;
+    if is_in_process(&config) {
+        bail!("broker.url is memory://, which only works with `gatepost serve`; name a RabbitMQ");
+    }
     let parts = Parts::begin(config, "gatepost-gateway").await?;
     ensure_migrated(&parts.kernel).await?;
-    parts.run(true, &[]).await
-}
-
-/// The workers of these queues.
-pub async fn worker(config: Config, queues: Vec<Queue>) -> anyhow::Result<bool> {
-    ensure_shared_broker(&config)?;
-    let parts = Parts::begin(config, "gatepost-worker").await?;
-    ensure_migrated(&parts.kernel).await?;
-    parts.run(false, &queues).await
+    parts.run(&[]).await
 }
 
 fn is_in_process(config: &Config) -> bool {
     config.broker.url.expose().starts_with("memory:")
 }
 
-fn ensure_shared_broker(config: &Config) -> anyhow::Result<()> {
-    if is_in_process(config) {
-        bail!("broker.url is memory://, which only works with `gatepost serve`; name a RabbitMQ");
-    }
-    Ok(())
-}
-
 async fn ensure_migrated(kernel: &Kernel) -> anyhow::Result<()> {
     let missing = migrations::missing(kernel.db.writer()).await?;
-    if !missing.is_empty() {
-        bail!("the schema lacks {} changes, the first is {}; run `gatepost migrate`", missing.len(), missing[0]);
+    if let Some(first) = missing.first() {
+        bail!("the schema lacks {} changes, the first is {first}; run `gatepost migrate`", missing.len());
     }
     Ok(())
 }
@@ -102,7 +88,7 @@ impl Parts {
     }
 
     /// Runs until SIGTERM; false when a component ended by itself.
-    async fn run(self, with_gateway: bool, queues: &[Queue]) -> anyhow::Result<bool> {
+    async fn run(self, queues: &[Queue]) -> anyhow::Result<bool> {
         let mut lifecycle = Lifecycle::new();
         let stopping = lifecycle.stopping();
         if let Some(clock) = self.follower {
@@ -121,7 +107,7 @@ impl Parts {
             let registry = Arc::new(workers::handlers::registry()?);
             workers::spawn(Arc::new(context), registry, Arc::clone(&self.broker), queues, &mut lifecycle).await?;
         }
-        spawn_listeners(&self.kernel, &mut lifecycle, with_gateway).await?;
+        spawn_listeners(&self.kernel, &mut lifecycle).await?;
         let grace = Duration::from_secs(self.kernel.config.http.grace_seconds);
         let orderly = lifecycle.run_until(terminated(), grace).await;
         self.broker.close().await;
@@ -130,8 +116,8 @@ impl Parts {
     }
 }
 
-/// The public listener, where there is one, and the operators' one.
-async fn spawn_listeners(kernel: &Arc<Kernel>, lifecycle: &mut Lifecycle, with_gateway: bool) -> anyhow::Result<()> {
+/// The public listener and the operators' one.
+async fn spawn_listeners(kernel: &Arc<Kernel>, lifecycle: &mut Lifecycle) -> anyhow::Result<()> {
     let stopping = lifecycle.stopping();
     let hasher = HashPool::start(&kernel.config.password, &kernel.keys)?;
     let state = AppState {
@@ -145,15 +131,13 @@ async fn spawn_listeners(kernel: &Arc<Kernel>, lifecycle: &mut Lifecycle, with_g
         let (state, stopping) = (state.clone(), stopping.clone());
         lifecycle.spawn("metrics", async move { report(metrics_listener::serve(bound, state, stopping).await) });
     }
-    if with_gateway {
-        let listen = kernel.config.http.listen;
-        let bound = server::bind(listen).await.with_context(|| format!("http.listen {listen}"))?;
-        tracing::info!(address = %bound.address(), url = %kernel.config.http.public_url, "the gateway listens");
-        lifecycle.spawn("gateway", async move {
-            let config = state.kernel.config.clone();
-            report(bound.serve(gateway::app(state), &config.http, stopping).await);
-        });
-    }
+    let listen = kernel.config.http.listen;
+    let bound = server::bind(listen).await.with_context(|| format!("http.listen {listen}"))?;
+    tracing::info!(address = %bound.address(), url = %kernel.config.http.public_url, "the gateway listens");
+    lifecycle.spawn("gateway", async move {
+        let config = state.kernel.config.clone();
+        report(bound.serve(gateway::app(state), &config.http, stopping).await);
+    });
     Ok(())
 }
 

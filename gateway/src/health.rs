@@ -3,7 +3,7 @@
 //! `/health/live` answers as long as the process does: a supervisor restarts it otherwise. `/health/ready` asks every
 //! component and the database: a load balancer sends its requests elsewhere while it is 503.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::time::Duration;
 
 use poem::{
     Response, RouteMethod,
@@ -12,33 +12,10 @@ use poem::{
     http::{StatusCode, header},
 };
 use sea_orm::ConnectionTrait;
-use serde::Serialize;
 
 use crate::state::AppState;
 
 const PING_PATIENCE: Duration = Duration::from_secs(1);
-
-#[derive(Debug, Serialize)]
-struct Report {
-    status: &'static str,
-    components: BTreeMap<String, Component>,
-}
-
-#[derive(Debug, Serialize)]
-struct Component {
-    status: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-}
-
-impl Component {
-    fn of(state: Result<(), String>) -> Self {
-        match state {
-            Ok(()) => Self { status: "ready", reason: None },
-            Err(reason) => Self { status: "not_ready", reason: Some(reason) },
-        }
-    }
-}
 
 /// `GET /health/live`: 200 as long as the process runs.
 #[must_use]
@@ -57,18 +34,12 @@ pub fn ready(state: &AppState) -> RouteMethod {
 }
 
 async fn readiness(state: &AppState) -> Response {
-    let mut components = state.readiness.components();
-    components.insert("database".to_owned(), ping(state).await);
+    let mut looked_at = vec![("database", ping(state).await)];
     if state.draining.is_cancelled() {
-        components.insert("process".to_owned(), Err("draining".to_owned()));
+        looked_at.push(("process", Err("draining".to_owned())));
     }
-    let is_ready = components.values().all(Result::is_ok);
-    let report = Report {
-        status: if is_ready { "ready" } else { "not_ready" },
-        components: components.into_iter().map(|(name, state)| (name, Component::of(state))).collect(),
-    };
-    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    json(status, serde_json::to_string(&report).unwrap_or_default())
+    let (status, body) = state.readiness.health(&looked_at).to_answer();
+    json(StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE), body)
 }
 
 /// Why the database does not answer goes to the log: it can name hosts and users.

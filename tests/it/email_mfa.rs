@@ -229,10 +229,13 @@ async fn twenty_completions_at_once_open_one_session() {
     let browser = app.browser();
     let pending = browser.begin_login(ADA, PASSWORD).await;
     let (code, token) = mailed(&app, ADA).await;
-    let attempts = (0..20).map(|number| {
-        let (browser, pending, code, token) = (&browser, &pending, &code, &token);
-        async move { if number % 2 == 0 { try_code(browser, pending, code).await } else { try_link(browser, token).await } }
-    });
+    let attempts =
+        (0..20).map(|number| {
+            let (browser, pending, code, token) = (&browser, &pending, &code, &token);
+            async move {
+                if number % 2 == 0 { try_code(browser, pending, code).await } else { try_link(browser, token).await }
+            }
+        });
     let answers = join_all(attempts).await;
     assert_eq!(answers.iter().filter(|answer| answer.status == 200).count(), 1);
     for answer in answers.iter().filter(|answer| answer.status != 200) {

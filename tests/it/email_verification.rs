@@ -37,9 +37,11 @@ fn other_than(code: &str) -> &'static str {
 async fn is_verified(app: &TestApp, email: &str) -> bool {
     let email = Email::parse(email);
     match email {
-        Ok(email) => {
-            users::find_by_email(app.kernel.db.reader(), &email).await.ok().flatten().is_some_and(|user| user.is_verified())
-        }
+        Ok(email) => users::find_by_email(app.kernel.db.reader(), &email)
+            .await
+            .ok()
+            .flatten()
+            .is_some_and(|user| user.is_verified()),
         Err(_) => false,
     }
 }

@@ -331,8 +331,8 @@ async fn only_a_live_session_of_the_same_user_exempts() {
     let answer = try_password(&browser, BOB, PASSWORD).await;
     assert_eq!(answer.set_cookie(SESSION), None);
     assert_eq!(status_of(answer).await, "email_mfa_required");
-    // Not a browser's own page: neither `Sec-Fetch-Site` nor `Origin` says that it is.
-    let foreign = app.browser().header("sec-fetch-site", "same-site");
+    // Not visibly our own page: neither `Sec-Fetch-Site` nor `Origin` says that it is.
+    let foreign = app.browser().plain();
     foreign.set_cookie(SESSION, &session);
     assert_eq!(status_of(try_password(&foreign, ADA, PASSWORD).await).await, "email_mfa_required");
     browser.post("/api/logout", json!({})).await.expect(204);

@@ -104,7 +104,9 @@ async fn a_domain_and_its_punycode_form_are_the_same_account() {
     app.drain().await;
     assert_eq!(count_users(&app).await, 1);
     // Composed and decomposed, and the ideographic full stop, are spellings of the same domain too.
-    for spelling in ["b\u{fc}cher.example", "bu\u{308}cher.example", "b\u{fc}cher\u{3002}example", "XN--BCHER-KVA.EXAMPLE"] {
+    for spelling in
+        ["b\u{fc}cher.example", "bu\u{308}cher.example", "b\u{fc}cher\u{3002}example", "XN--BCHER-KVA.EXAMPLE"]
+    {
         let answer = login(&app.browser(), &format!("ann@{spelling}"), PASSWORD).await.expect(200).json();
         assert_eq!(answer["status"], "email_verification_required", "{spelling}");
     }
@@ -134,6 +136,9 @@ async fn a_password_takes_effect_with_the_link_of_its_own_sign_up() {
     app.drain().await;
     login(&app.browser(), "ann@example.com", PASSWORD).await.expect_problem(401, "invalid_credentials");
     let own = token_in(&app.mail_to("ann@example.com").await.text);
+    sign_up(&app.browser(), "ANN@example.com", OTHER_PASSWORD).await.expect(202);
+    app.drain().await;
+    assert_eq!(app.count_mails("ann@example.com").await, 3, "mails go to the address on record");
     let browser = app.browser();
     browser.post("/api/email_verification/confirm", json!({ "token": own })).await.expect(200);
     login(&app.browser(), "ann@example.com", OTHER_PASSWORD).await.expect_problem(401, "invalid_credentials");
@@ -146,7 +151,8 @@ async fn a_password_takes_effect_with_the_link_of_its_own_sign_up() {
 /// A09: an installation without mail asks nobody to verify; it fails closed at the step that needs mail.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_mail_nobody_is_asked_to_verify() {
-    let app = TestApp::with(Settings::with(|config| config.mail.url = shared::secret::Redacted::new("none://".into()))).await;
+    let app =
+        TestApp::with(Settings::with(|config| config.mail.url = shared::secret::Redacted::new("none://".into()))).await;
     let browser = app.browser();
     sign_up(&browser, "ann@example.com", PASSWORD).await.expect(202);
     assert_eq!(app.unfinished_jobs().await, Vec::<String>::new());
@@ -234,7 +240,8 @@ async fn a_mail_server_sees_one_recipient_and_no_header_of_the_users() {
     let server = SmtpServer::start().await.unwrap();
     let url = server.url().replacen("smtp://", "smtp+insecure://", 1);
     let app = TestApp::with(Settings::with(|config| config.mail.url = shared::secret::Redacted::new(url))).await;
-    let body = json!({ "email": "o'hara+{{7*7}}%n@example.com", "password": PASSWORD, "first_name": "Bcc: eve@example.com" });
+    let body =
+        json!({ "email": "o'hara+{{7*7}}%n@example.com", "password": PASSWORD, "first_name": "Bcc: eve@example.com" });
     app.browser().post("/api/signup", body).await.expect(202);
     app.drain().await;
     let messages = server.messages();
@@ -242,11 +249,9 @@ async fn a_mail_server_sees_one_recipient_and_no_header_of_the_users() {
     assert_eq!(messages[0].rcpts, ["o'hara+{{7*7}}%n@example.com"]);
     let mut names: Vec<String> = messages[0].headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
     names.sort();
-    let expected =
-        ["auto-submitted", "content-type", "date", "from", "message-id", "mime-version", "subject", "to"];
+    let expected = ["auto-submitted", "content-type", "date", "from", "message-id", "mime-version", "subject", "to"];
     assert_eq!(names, expected);
     let sent = server.transcript().into_iter().filter(|entry| entry.line.starts_with("RCPT TO")).count();
     assert_eq!(sent, 1);
     assert!(!messages[0].raw.contains("eve@example.com"), "{}", messages[0].raw);
 }
-

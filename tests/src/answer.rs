@@ -24,6 +24,7 @@ impl Answer {
     }
 
     /// The problem with this status and code, and nothing that such a document must not have.
+    #[expect(clippy::must_use_candidate, reason = "often only the assertion matters")]
     #[track_caller]
     pub fn expect_problem(&self, status: u16, code: &str) -> Value {
         assert_eq!(self.status, status, "body: {}", self.text);
@@ -51,8 +52,8 @@ impl Answer {
     /// The `Set-Cookie` line of a cookie.
     #[must_use]
     pub fn set_cookie(&self, name: &str) -> Option<String> {
-        let lines = self.headers.get_all("set-cookie").iter().filter_map(|value| value.to_str().ok());
-        lines.filter(|line| line.split('=').next() == Some(name)).map(str::to_owned).last()
+        let mut lines = self.headers.get_all("set-cookie").iter().filter_map(|value| value.to_str().ok());
+        lines.rfind(|line| line.split('=').next() == Some(name)).map(str::to_owned)
     }
 
     /// Status, body and headers without what must differ between any two answers: ids, dates and lengths of ids.

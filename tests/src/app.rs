@@ -249,7 +249,10 @@ impl TestApp {
     pub async fn mail_to(&self, address: &str) -> TestMail {
         let mails = self.mails().await;
         let seen: Vec<_> = mails.iter().map(|mail| format!("{}: {}", mail.to, mail.subject)).collect();
-        mails.into_iter().find(|mail| mail.to == address).unwrap_or_else(|| panic!("no mail to {address} among {seen:?}"))
+        mails
+            .into_iter()
+            .find(|mail| mail.to == address)
+            .unwrap_or_else(|| panic!("no mail to {address} among {seen:?}"))
     }
 
     /// How many mails an address got.

@@ -10,6 +10,16 @@
 //! `TEST_DATABASE_URL` and `TEST_AMQP_URL` choose PostgreSQL and RabbitMQ; without them it is SQLite and memory. Dropping
 //! a [`TestApp`] with jobs that nobody processed fails the test: a mail that nobody expected is a defect.
 
+#![expect(
+    clippy::expect_used,
+    clippy::format_push_string,
+    clippy::indexing_slicing,
+    clippy::missing_panics_doc,
+    clippy::panic,
+    clippy::unused_async,
+    reason = "this crate is only used by tests, where a panic is how a test fails"
+)]
+
 mod answer;
 mod app;
 pub mod bench;
@@ -20,12 +30,13 @@ mod mail;
 mod process;
 mod settings;
 pub mod smtp;
+pub mod works;
 
 pub use answer::Answer;
 pub use app::TestApp;
 pub use caller::Caller;
 pub use mail::{TestMail, code_in, token_in};
-pub use process::{Installation, Process, executable, free_port};
+pub use process::{Installation, Process, executable, free_port, http_client};
 pub use settings::Settings;
 
 /// A password that is strong enough, and is nobody's name.

@@ -31,6 +31,17 @@ pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
 }
 
+/// A client for processes of this machine.
+///
+/// # Panics
+/// When it cannot be set up.
+#[must_use]
+pub fn http_client() -> reqwest::Client {
+    // The first one of this process sets TLS up; without it no client can be built, not even for plain HTTP.
+    drop(rustls::crypto::ring::default_provider().install_default());
+    reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build().expect("a client")
+}
+
 /// One process of an installation.
 pub struct Process {
     child: Child,
@@ -131,7 +142,7 @@ impl Installation {
     /// # Panics
     /// When it does not in time; the logs are in the message.
     pub async fn wait_for(&self, url: &str, patience: Duration) {
-        let client = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let client = http_client();
         let begin = Instant::now();
         loop {
             let answer = client.get(url).timeout(Duration::from_secs(2)).send().await;

@@ -3,7 +3,7 @@
 //! `/health/ready` is 503 with the reasons while any component of the process is not ready: a worker that lives but
 //! consumes nothing is red.
 
-use std::{collections::BTreeMap, io, net::SocketAddr};
+use std::{io, net::SocketAddr, time::Duration};
 
 use poem::{
     Response, Route, Server,
@@ -12,28 +12,17 @@ use poem::{
     http::{StatusCode, header},
     listener::{Acceptor, Listener, TcpAcceptor, TcpListener},
 };
-use serde::Serialize;
 use shared::{
     lifecycle::{CancellationToken, Readiness},
     telemetry,
 };
 
+/// How long an answer in flight may take at the end.
+const GRACE: Duration = Duration::from_secs(1);
+
 /// A listener that is bound and does not answer yet.
 pub struct Bound {
     acceptor: TcpAcceptor,
-}
-
-#[derive(Serialize)]
-struct Report {
-    status: &'static str,
-    components: BTreeMap<String, Component>,
-}
-
-#[derive(Serialize)]
-struct Component {
-    status: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
 }
 
 /// Binds the address.
@@ -61,7 +50,9 @@ impl Bound {
             .at("/metrics", get(make_sync(|_| metrics())))
             .at("/health/live", get(make_sync(|_| json(StatusCode::OK, r#"{"status":"live"}"#.to_owned()))))
             .at("/health/ready", get(ready));
-        Server::new_with_acceptor(self.acceptor).run_with_graceful_shutdown(app, stopping.cancelled_owned(), None).await
+        Server::new_with_acceptor(self.acceptor)
+            .run_with_graceful_shutdown(app, stopping.cancelled_owned(), Some(GRACE))
+            .await
     }
 }
 
@@ -73,21 +64,8 @@ fn metrics() -> Response {
 }
 
 fn report(readiness: &Readiness) -> Response {
-    let components = readiness.components();
-    let is_ready = components.values().all(Result::is_ok);
-    let report = Report {
-        status: word(is_ready),
-        components: components
-            .into_iter()
-            .map(|(name, state)| (name, Component { status: word(state.is_ok()), reason: state.err() }))
-            .collect(),
-    };
-    let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    json(status, serde_json::to_string(&report).unwrap_or_default())
-}
-
-const fn word(is_ready: bool) -> &'static str {
-    if is_ready { "ready" } else { "not_ready" }
+    let (status, body) = readiness.health(&[]).to_answer();
+    json(StatusCode::from_u16(status).unwrap_or(StatusCode::SERVICE_UNAVAILABLE), body)
 }
 
 fn json(status: StatusCode, body: String) -> Response {

@@ -21,15 +21,11 @@ use crate::{consumer, context::Context, handlers, health, mail::Mailer};
 
 /// Runs a worker process for `queues` until SIGTERM. `Ok(false)` means that a component ended by itself.
 #[must_use]
-pub fn run(queues: Vec<Queue>) -> Pin<Box<dyn Future<Output = anyhow::Result<bool>> + Send>> {
+pub fn run(config: Config, queues: Vec<Queue>) -> Pin<Box<dyn Future<Output = anyhow::Result<bool>> + Send>> {
     Box::pin(async move {
-        let config = config::load(None)?;
         let telemetry = Telemetry::start(&config.telemetry, "gatepost-worker")?;
         telemetry::metrics();
         let ended = work(config, &queues).await;
-        if let Err(error) = &ended {
-            tracing::error!(error = format!("{error:#}"), "the worker could not run");
-        }
         // The exporter blocks while it sends.
         let flushed = tokio::task::spawn_blocking(move || telemetry.flush()).await;
         flushed.context("flushing traces")?;
@@ -37,13 +33,19 @@ pub fn run(queues: Vec<Queue>) -> Pin<Box<dyn Future<Output = anyhow::Result<boo
     })
 }
 
-/// Runs a worker process for one queue and gives its exit code: what the executables of this crate call.
+/// Runs a worker process for one queue, configured by file and environment, and gives its exit code: what the executables of this crate call.
 ///
 /// # Errors
 /// When the process could not start.
 #[must_use]
 pub fn run_queue(queue: Queue) -> Pin<Box<dyn Future<Output = anyhow::Result<ExitCode>> + Send>> {
-    Box::pin(async move { Ok(if run(vec![queue]).await? { ExitCode::SUCCESS } else { ExitCode::FAILURE }) })
+    Box::pin(async move {
+        if rustls::crypto::ring::default_provider().install_default().is_err() {
+            bail!("TLS is already set up");
+        }
+        let is_orderly = run(config::load(None)?, vec![queue]).await?;
+        Ok(if is_orderly { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    })
 }
 
 async fn work(config: Config, queues: &[Queue]) -> anyhow::Result<bool> {

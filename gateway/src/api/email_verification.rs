@@ -7,11 +7,7 @@ use shared::{
     email_verification::{self, EmailVerificationError},
 };
 
-use super::{
-    Tag,
-    login::Login,
-    signup::Accepted,
-};
+use super::{Tag, login::Login, signup::Accepted};
 use crate::{problem::problem, state::AppState};
 
 /// The proof: the token of the mailed link, or the address with the mailed code.

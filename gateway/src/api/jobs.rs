@@ -31,7 +31,7 @@ use crate::{paging, problem::problem, security::InstanceAdmin, state::AppState};
 pub struct Job {
     /// Id; mails carry it in their `Message-ID`.
     pub id: Uuid,
-    /// What it does, such as `recovery.send_link`.
+    /// What it does, such as `recovery.send_reset_link`.
     pub name: String,
     /// The queue whose workers run it: `mail`, `notify`, `sweep` or `identify`.
     pub queue: String,
@@ -149,7 +149,7 @@ impl JobsApi {
         /// Only jobs in this state.
         #[oai(name = "state")]
         job_state: Query<Option<JobStateFilter>>,
-        /// Only jobs with this name, such as `recovery.send_link`.
+        /// Only jobs with this name, such as `recovery.send_reset_link`.
         name: Query<Option<String>>,
         /// Only jobs of this queue.
         queue: Query<Option<String>>,

@@ -146,8 +146,7 @@ impl LoginApi {
         };
         let attempt = Attempt { email, password: Redacted::new(password), transport };
         let context = context(&state, request).await;
-        let outcome =
-            login::start(&state.kernel, &state.hasher, &client, attempt, &context).await.map_err(problem)?;
+        let outcome = login::start(&state.kernel, &state.hasher, &client, attempt, &context).await.map_err(problem)?;
         Ok(reply(&state.kernel.config, outcome))
     }
 
@@ -172,8 +171,7 @@ impl LoginApi {
         let login_token = binding(&state, request, login_token)?;
         let wish = Completion { proof, login_token, remember_device: remember_device.unwrap_or(false) };
         let context = context(&state, request).await;
-        let signed_in =
-            login::complete_email_mfa(&state.kernel, &client, wish, &context).await.map_err(problem)?;
+        let signed_in = login::complete_email_mfa(&state.kernel, &client, wish, &context).await.map_err(problem)?;
         Ok(reply(&state.kernel.config, Outcome::SignedIn(Box::new(signed_in))))
     }
 

@@ -89,7 +89,9 @@ impl RecoveryApi {
         client: Data<&Client>,
         body: Json<CompletePasswordResetRequest>,
     ) -> poem::Result<Json<PasswordReset>> {
-        recovery::complete(&state.kernel, &state.hasher, &client, &body.token, &body.password).await.map_err(problem)?;
+        recovery::complete(&state.kernel, &state.hasher, &client, &body.token, &body.password)
+            .await
+            .map_err(problem)?;
         Ok(Json(PasswordReset { status: "completed".to_owned() }))
     }
 }

@@ -147,7 +147,9 @@ impl UsersApi {
         body: Json<ChangePasswordRequest>,
     ) -> poem::Result<NoContent> {
         let wish = PasswordChange { current: body.current_password.as_deref(), replacement: &body.new_password };
-        password_change::change_password(&state.kernel, &state.hasher, &client, &session.0, wish).await.map_err(problem)?;
+        password_change::change_password(&state.kernel, &state.hasher, &client, &session.0, wish)
+            .await
+            .map_err(problem)?;
         Ok(NoContent::Done)
     }
 }
@@ -156,7 +158,6 @@ impl UsersApi {
 async fn me(state: &AppState, user: users::User) -> poem::Result<Json<User>> {
     let db = state.kernel.db.reader();
     let now = state.kernel.clock.now();
-    let pending =
-        email_verification::pending_change(db, user.id, now).await.map_err(problem)?;
+    let pending = email_verification::pending_change(db, user.id, now).await.map_err(problem)?;
     Ok(Json(User::of(user, pending)))
 }

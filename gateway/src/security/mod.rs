@@ -21,12 +21,7 @@ use shared::{
     sessions::{self, Principal, SessionError},
 };
 
-use crate::{
-    middleware::csrf,
-    problem::problem,
-    problem_kinds::FORBIDDEN,
-    state::AppState,
-};
+use crate::{middleware::csrf, problem::problem, problem_kinds::FORBIDDEN, state::AppState};
 
 const COOKIE_SCHEME: &str = "session_cookie";
 const TOKEN_SCHEME: &str = "session_token";
@@ -94,7 +89,13 @@ fn register_schemes(registry: &mut Registry) {
     );
     registry.create_security_scheme(
         TOKEN_SCHEME,
-        scheme("http", None, None, Some("bearer"), "The session token that signing in with `session_transport: token` returns."),
+        scheme(
+            "http",
+            None,
+            None,
+            Some("bearer"),
+            "The session token that signing in with `session_transport: token` returns.",
+        ),
     );
 }
 

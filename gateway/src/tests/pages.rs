@@ -53,7 +53,9 @@ const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded")
 #[tokio::test]
 async fn forms_of_other_sites_are_refused() {
     let app = TestApp::new().await;
-    for headers in [("origin", "https://evil.example"), ("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-site")] {
+    for headers in
+        [("origin", "https://evil.example"), ("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-site")]
+    {
         for path in ["/reset", "/verify_email", "/login/email"] {
             let answer = app.send(Method::POST, path, &[FORM, headers, ("origin", "null")], "token=abc").await;
             assert_eq!(answer.code(), "csrf_rejected", "{path} with {headers:?}");

@@ -75,7 +75,9 @@ pub async fn resend(kernel: &Kernel, client: &Client, email: &str) -> Result<(),
     let tx = kernel.db.write_tx().await?;
     if within_limit(kernel, &tx, client, &email).await? {
         let user = users::find_by_email(&*tx, &email).await?.filter(|user| user.is_active() && !user.is_verified());
-        start(kernel, &tx, user.map(|user| user.id), &email, None).await?;
+        // To the address on record: what was typed may differ from it in case, and proof of that would prove another one.
+        let on_record = user.as_ref().and_then(User::address);
+        start(kernel, &tx, user.map(|user| user.id), on_record.as_ref().unwrap_or(&email), None).await?;
     }
     tx.commit().await?;
     Ok(())

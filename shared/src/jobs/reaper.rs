@@ -2,12 +2,13 @@
 //!
 //! It runs under the leader's lease every few seconds. A running job whose lease ended was in a process that died or
 //! stalled: it is retried, or dead when its attempts are used up. A job that stayed `dispatched` too long was in a queue
-//! that was purged, deleted or lost: it is queued again.
+//! that was purged, deleted or lost, or that only moves slowly: it is queued again, after ever longer times.
 
 use std::time::Duration;
 
 use sea_orm::{
-    ActiveEnum, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, sea_query::Expr,
+    ActiveEnum, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, ExprTrait},
 };
 
 use super::{
@@ -56,8 +57,8 @@ pub async fn pass(kernel: &Kernel, retry_of: impl Fn(&str) -> Retry) -> Result<R
         let ending = Ending::after_failure(retry, &claim, now, reason);
         reaped.abandoned += u64::from(finish(&*tx, &claim, now, &ending).await?);
     }
-    let stale = now - Duration::from_secs(kernel.config.jobs.redispatch_seconds);
-    reaped.undelivered = redispatch(&*tx, stale).await?;
+    let patience = Duration::from_secs(kernel.config.jobs.redispatch_seconds);
+    reaped.undelivered = redispatch(&*tx, now - patience).await?;
     tx.commit().await?;
     if reaped.abandoned + reaped.undelivered > 0 {
         tracing::info!(abandoned = reaped.abandoned, undelivered = reaped.undelivered, "jobs were put back in line");
@@ -76,11 +77,15 @@ async fn abandoned<C: ConnectionTrait>(db: &C, now: Timestamp) -> Result<Vec<Mod
         .await
 }
 
+/// Queues again what was dispatched before `stale`. Each time it waits longer, by the time that the job has waited
+/// already, so that a queue which only moves slowly is not filled with copies.
 async fn redispatch<C: ConnectionTrait>(db: &C, stale: Timestamp) -> Result<u64, DbErr> {
+    let waited = Expr::col(Column::DispatchedAt).sub(Expr::col(Column::RunAt));
     let result = Entity::update_many()
         .col_expr(Column::State, Expr::value(JobState::Queued.to_value()))
         .filter(Column::State.eq(JobState::Dispatched))
         .filter(Column::DispatchedAt.lt(stale))
+        .filter(Expr::col(Column::DispatchedAt).add(waited).lt(stale))
         .exec(db)
         .await?;
     Ok(result.rows_affected)
@@ -105,7 +110,11 @@ async fn expire<C: ConnectionTrait>(db: &C, now: Timestamp) -> Result<u64, DbErr
 /// When the database fails.
 pub async fn after_restart(kernel: &Kernel) -> Result<(), DbErr> {
     let tx = kernel.db.write_tx().await?;
-    redispatch(&*tx, kernel.clock.now()).await?;
+    Entity::update_many()
+        .col_expr(Column::State, Expr::value(JobState::Queued.to_value()))
+        .filter(Column::State.eq(JobState::Dispatched))
+        .exec(&*tx)
+        .await?;
     Entity::update_many()
         .col_expr(Column::LeaseUntil, Expr::value(Timestamp(0)))
         .filter(Column::State.eq(JobState::Running))

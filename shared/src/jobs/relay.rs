@@ -28,7 +28,8 @@ pub const COMPONENT: &str = "relay";
 
 /// Runs the relay until `stopping` is cancelled.
 pub async fn run(kernel: Arc<Kernel>, broker: Arc<dyn Broker>, readiness: Readiness, stopping: CancellationToken) {
-    readiness.expect(COMPONENT);
+    // Requests are answered without it: jobs wait in the database.
+    readiness.expect_optional(COMPONENT);
     let poll = Duration::from_millis(kernel.config.jobs.poll_milliseconds);
     let mut failures: u32 = 0;
     while !stopping.is_cancelled() {

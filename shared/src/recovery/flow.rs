@@ -116,11 +116,15 @@ pub async fn complete(
     let overloaded = |err: Overloaded| RecoveryError::Password(PasswordError::from(err));
     let stored = hasher.reserve().map_err(overloaded)?.hash(new_password).await.map_err(overloaded)?;
     let tx = kernel.db.write_tx().await?;
-    if !store::consume(&*tx, reset.id, kernel.clock.now()).await? {
+    let now = kernel.clock.now();
+    let is_spent = store::consume(&*tx, reset.id, now).await?;
+    let auth_epoch = users::bump_epoch(&*tx, user.id, now).await?;
+    // Someone else spent the link, or the epoch moved while the password was hashed.
+    if !is_spent || auth_epoch != reset.auth_epoch + 1 {
         drop(tx);
         return refuse(kernel, client).await;
     }
-    take_effect(kernel, &tx, client, &user, stored).await?;
+    take_effect(kernel, &tx, client, (&user, auth_epoch), stored).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -130,7 +134,7 @@ async fn take_effect(
     kernel: &Kernel,
     tx: &Tx,
     client: &Client,
-    user: &User,
+    (user, auth_epoch): (&User, i64),
     stored: StoredPassword,
 ) -> Result<(), RecoveryError> {
     let now = kernel.clock.now();
@@ -138,7 +142,6 @@ async fn take_effect(
     // The link reached the address: that proves it. What was set up before the proof is void with the epoch.
     users::mark_verified(&**tx, user.id, now).await?;
     email_verification::cancel_all(&**tx, user.id, now).await?;
-    let auth_epoch = users::bump_epoch(&**tx, user.id, now).await?;
     sessions::settle(tx, user.id, None, auth_epoch, now).await?;
     let event = AuditEvent {
         action: "recovery.complete",

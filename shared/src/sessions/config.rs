@@ -30,4 +30,11 @@ impl SessionsConfig {
     pub fn idle(&self) -> Option<Duration> {
         (self.idle_seconds > 0).then(|| Duration::from_secs(self.idle_seconds))
     }
+
+    /// How precisely the last use is recorded: a tenth of the idle limit at most, or a session in use would end by it.
+    #[must_use]
+    pub fn touch(&self) -> Duration {
+        let touch = Duration::from_secs(self.touch_seconds);
+        self.idle().map_or(touch, |idle| touch.min(idle / 10))
+    }
 }

@@ -109,7 +109,7 @@ pub async fn authenticate(kernel: &Kernel, session_token: &str) -> Result<Princi
     let found = store::find(kernel.db.reader(), &secret::digest(session_token)).await?;
     let (session, user) = found.ok_or(SessionError::Invalid)?;
     judge(&kernel.config.sessions, &session, &user, now)?;
-    if now.since(session.seen_at) >= Duration::from_secs(kernel.config.sessions.touch_seconds) {
+    if now.since(session.seen_at) >= kernel.config.sessions.touch() {
         let tx = kernel.db.write_tx().await?;
         store::touch(&*tx, session.id, now).await?;
         tx.commit().await?;

@@ -101,6 +101,8 @@ async fn write(
             user.id
         }
         Some(user) => {
+            let on_record = user.address();
+            let email = on_record.as_ref().unwrap_or(email);
             email_verification::start(kernel, &tx, Some(user.id), email, Some(stored)).await?;
             user.id
         }

@@ -50,12 +50,18 @@ impl Telemetry {
     /// When the filter does not parse, the exporter cannot be built, or it was set up before.
     pub fn start(config: &TelemetryConfig, service: &'static str) -> Result<Self, TelemetryError> {
         // lapin logs returned messages with their whole payload, sqlx statements with their values.
-        let filter =
-            EnvFilter::try_new(format!("{},lapin::returned_messages=error,sqlx=warn,sea_orm=warn,poem::server=warn", config.log_filter))?;
+        let filter = EnvFilter::try_new(format!(
+            "{},lapin::returned_messages=error,sqlx=warn,sea_orm=warn,poem::server=warn",
+            config.log_filter
+        ))?;
         let lines: Box<dyn Layer<Registry> + Send + Sync> = if config.log_format == LogFormat::Json {
             Box::new(tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr))
         } else {
-            Box::new(tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal()))
+            Box::new(
+                tracing_subscriber::fmt::layer()
+                    .with_writer(std::io::stderr)
+                    .with_ansi(std::io::stderr().is_terminal()),
+            )
         };
         let traces = match &config.otlp_endpoint {
             None => None,

@@ -60,7 +60,9 @@ impl Connection {
             let head = String::from_utf8_lossy(&self.buffer[..end]).into_owned();
             let length: usize = head
                 .lines()
-                .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length:").map(|rest| rest.trim().to_owned()))
+                .find_map(|line| {
+                    line.to_ascii_lowercase().strip_prefix("content-length:").map(|rest| rest.trim().to_owned())
+                })
                 .map_or(Ok(0), |length| length.parse())?;
             while self.buffer.len() < end + 4 + length {
                 if self.stream.read_buf(&mut self.buffer).await? == 0 {

@@ -25,8 +25,15 @@ impl BenchServer {
     /// Never; a server that does not get ready panics with its logs.
     pub async fn start(settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let host = format!("127.0.0.1:{}", free_port());
-        let unlimited = ["LOGIN__PER_NETWORK", "EMAIL_MFA__PER_USER", "EMAIL_VERIFICATION__SIGNUP_PER_NETWORK",
-            "RECOVERY__PER_ADDRESS", "RECOVERY__PER_NETWORK", "MAIL__PER_RECIPIENT", "MAIL__PER_RECIPIENT_LONG"];
+        let unlimited = [
+            "LOGIN__PER_NETWORK",
+            "EMAIL_MFA__PER_USER",
+            "EMAIL_VERIFICATION__SIGNUP_PER_NETWORK",
+            "RECOVERY__PER_ADDRESS",
+            "RECOVERY__PER_NETWORK",
+            "MAIL__PER_RECIPIENT",
+            "MAIL__PER_RECIPIENT_LONG",
+        ];
         let mut installation = Installation::new()
             .set("HTTP__LISTEN", &host)
             .set("TELEMETRY__LOG_FILTER", "warn")

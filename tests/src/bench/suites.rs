@@ -41,10 +41,11 @@ pub async fn session(server: &BenchServer, session: &str, report: &mut Report) -
     let p99 = alone.quantile_ms(0.99);
     report.told("GET /api/users/@me, 32 connections", &format!("{rate:.0}/s, median {:.2} ms", alone.quantile_ms(0.5)));
     report.held("GET /api/users/@me, 32 connections, p99", &format!("{p99:.2} ms"), "< 5 ms", p99 < 5.0);
-    let storm = tokio::spawn(bad_logins(server.host.clone(), 200));
+    let mut storm = JoinSet::new();
+    storm.spawn(bad_logins(server.host.clone(), 200));
     tokio::time::sleep(Duration::from_millis(200)).await;
     let (stormy, _) = read_me(server, session, 8, Duration::from_secs(4)).await?;
-    storm.abort();
+    storm.abort_all();
     let p99 = stormy.quantile_ms(0.99);
     report.held("GET /api/users/@me while 200 bad logins run, p99", &format!("{p99:.2} ms"), "< 50 ms", p99 < 50.0);
     Ok(())
@@ -131,7 +132,8 @@ fn hashes_per_second(cores: usize) -> f64 {
             let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
             let (begin, mut done, mut out) = (Instant::now(), 0, [0; 32]);
             while begin.elapsed() < LOAD {
-                let hashed = argon2.hash_password_into_with_memory(b"password", b"sixteen bytes ok", &mut out, &mut memory);
+                let hashed =
+                    argon2.hash_password_into_with_memory(b"password", b"sixteen bytes ok", &mut out, &mut memory);
                 done += u32::from(hashed.is_ok());
             }
             done
@@ -164,7 +166,12 @@ pub async fn overload(server: &BenchServer, session: &str, report: &mut Report) 
     let refused = answers.iter().filter(|answer| **answer == (503, true)).count();
     let answered = answers.iter().filter(|(status, _)| *status == 401).count();
     let is_clean = refused > 0 && refused + answered == answers.len();
-    report.held("400 logins at once", &format!("{answered} answered, {refused} refused with 503 and Retry-After"), "no other answer", is_clean);
+    report.held(
+        "400 logins at once",
+        &format!("{answered} answered, {refused} refused with 503 and Retry-After"),
+        "no other answer",
+        is_clean,
+    );
     #[expect(clippy::cast_precision_loss, reason = "a count of cores")]
     let bound = cores as f64 * 46.0 + 50.0;
     let growth = peak - before;
@@ -172,7 +179,12 @@ pub async fn overload(server: &BenchServer, session: &str, report: &mut Report) 
     tokio::time::sleep(Duration::from_secs(7)).await;
     read_me(server, session, 1, Duration::from_millis(200)).await?;
     let after = server.resident_mib()?;
-    report.held("resident memory after the blocks are given back", &format!("{after:.1} MiB"), "< 60 MiB", after < 60.0);
+    report.held(
+        "resident memory after the blocks are given back",
+        &format!("{after:.1} MiB"),
+        "< 60 MiB",
+        after < 60.0,
+    );
     Ok(())
 }
 
@@ -200,7 +212,12 @@ pub async fn timing(server: &BenchServer, report: &mut Report) -> anyhow::Result
         let auc = known.auc(&unknown);
         let is_close = (left - right).abs() < (0.1 * right).max(1.0) && (0.40..=0.60).contains(&auc);
         let figure = format!("medians {left:.2} and {right:.2} ms, AUC {auc:.2}");
-        report.held(&format!("{what}: known against unknown address"), &figure, "medians within 10 %, AUC 0.40 to 0.60", is_close);
+        report.held(
+            &format!("{what}: known against unknown address"),
+            &figure,
+            "medians within 10 %, AUC 0.40 to 0.60",
+            is_close,
+        );
     }
     Ok(())
 }
@@ -221,7 +238,10 @@ pub async fn delivery(report: &mut Report) -> anyhow::Result<()> {
     }
     let times = Figures::of(times);
     let p99 = times.quantile_ms(0.99);
-    report.told("answer to mail at the relay, idle", &format!("median {:.1} ms over {}", times.quantile_ms(0.5), times.count()));
+    report.told(
+        "answer to mail at the relay, idle",
+        &format!("median {:.1} ms over {}", times.quantile_ms(0.5), times.count()),
+    );
     report.held("answer to mail at the relay, idle, p99", &format!("{p99:.1} ms"), "< 250 ms", p99 < 250.0);
     Ok(())
 }

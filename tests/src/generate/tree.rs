@@ -23,7 +23,17 @@ impl Source {
     /// Whether it is Rust code.
     #[must_use]
     pub fn is_rust(&self) -> bool {
-        Path::new(&self.path).extension().is_some_and(|extension| extension == "rs")
+        self.ends_in("rs")
+    }
+
+    /// Whether it is a page of documentation.
+    #[must_use]
+    pub fn is_page(&self) -> bool {
+        self.ends_in("md")
+    }
+
+    fn ends_in(&self, extension: &str) -> bool {
+        Path::new(&self.path).extension().is_some_and(|end| end == extension)
     }
 }
 
@@ -55,7 +65,8 @@ fn walk(folder: &Path, prefix: &str, sources: &mut Vec<Source>) -> io::Result<()
                 walk(&entry.path(), &path, sources)?;
             }
         } else if Path::new(&name).extension().is_some_and(|end| TEXT.iter().any(|text| end == *text)) {
-            let text = fs::read_to_string(entry.path()).map_err(|error| io::Error::other(format!("{path}: {error}")))?;
+            let text =
+                fs::read_to_string(entry.path()).map_err(|error| io::Error::other(format!("{path}: {error}")))?;
             sources.push(Source { path, text });
         }
     }

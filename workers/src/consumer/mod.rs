@@ -12,6 +12,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use futures_util::future::try_join_all;
 use sea_orm::DbErr;
 use shared::{
     broker::{Broker, BrokerError, Consumer, Delivery},
@@ -53,8 +54,9 @@ pub async fn spawn(
     if queues.iter().any(|queue| registry.sends_mail(*queue)) {
         context.readiness.set(MAIL_COMPONENT, Ok(()));
     }
-    for queue in queues {
-        let consumer = broker.consume(*queue, concurrency).await?;
+    // Side by side: while RabbitMQ is away each of them takes its time limit.
+    let consumers = try_join_all(queues.iter().map(|queue| broker.consume(*queue, concurrency))).await?;
+    for (queue, consumer) in queues.iter().zip(consumers) {
         let worker = Worker {
             context: Arc::clone(&context),
             registry: Arc::clone(&registry),

@@ -23,6 +23,10 @@ async fn letter(_: &Context, job: Letter) -> Result<Option<Mail>, JobError> {
 async fn start(bench: &Bench) -> Lifecycle {
     let mut registry = Registry::new();
     registry.on(chore).unwrap().mail(letter).unwrap();
+    start_with(bench, registry).await
+}
+
+async fn start_with(bench: &Bench, registry: Registry) -> Lifecycle {
     let mut lifecycle = Lifecycle::new();
     let broker: Arc<dyn Broker> = Arc::new(MemoryBroker::default());
     let kernel = Arc::clone(&bench.context.kernel);
@@ -101,6 +105,28 @@ async fn a_queue_that_sends_mail_pauses_and_the_others_go_on() {
         .await;
     assert!(!bench.context.mailer.breaker().is_open());
     lifecycle.stop(Duration::from_secs(5)).await;
+}
+
+async fn hanging(_: &Context, _: &Tx, _: Chore) -> Result<(), JobError> {
+    std::future::pending().await
+}
+
+#[tokio::test]
+async fn a_stop_leaves_no_lease_behind() {
+    let bench = Bench::with(|config| {
+        config.jobs.poll_milliseconds = 20;
+        config.http.grace_seconds = 2;
+    })
+    .await;
+    let mut registry = Registry::new();
+    registry.on(hanging).unwrap();
+    let lifecycle = start_with(&bench, registry).await;
+    let id = bench.enqueue(&Chore { number: 1 }).await;
+    eventually("the job running", async || bench.job(id).await.0 == "running").await;
+    lifecycle.stop(Duration::from_secs(2)).await;
+    assert_eq!(bench.job(id).await, ("queued", 0, Some("the worker stopped".into())));
+    let leases = "SELECT CAST(COUNT(*) AS TEXT) FROM leases WHERE held_until > 0";
+    assert_eq!(bench.text(leases).await.as_deref(), Some("0"), "the next leader need not wait");
 }
 
 /// A message that counts how it was answered.

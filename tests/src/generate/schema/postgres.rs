@@ -1,9 +1,9 @@
 //! `migrations/schema.postgres.sql`: what PostgreSQL's catalogs say about a schema that only the migrations have touched.
 //!
-//! The text is made here and not by `pg_dump`, so that it does not depend on anybody's version. It has tables with columns
-//! and constraints, and indexes; the migrations make nothing else.
+//! The text is made here and not by `pg_dump`, so that it does not depend on anybody's version. It has functions, and
+//! tables with columns, constraints, indexes and triggers; the migrations make nothing else.
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, Statement};
 use shared::ids;
@@ -27,6 +27,13 @@ const INDEXES: &str = "SELECT i.indexname::text AS name, i.indexdef AS body FROM
     WHERE i.schemaname = current_schema() AND i.tablename = $1 AND NOT EXISTS
         (SELECT 1 FROM pg_constraint c WHERE c.conindid = quote_ident(i.indexname)::regclass AND c.contype <> 'f')";
 
+const TRIGGERS: &str = "SELECT tgname::text AS name, pg_get_triggerdef(oid) AS body FROM pg_trigger
+    WHERE tgrelid = quote_ident($1)::regclass AND NOT tgisinternal";
+
+const FUNCTIONS: &str = "SELECT p.proname::text AS name, p.proname || '(' || pg_get_function_identity_arguments(p.oid)
+        || ') RETURNS ' || pg_get_function_result(p.oid) || ' LANGUAGE ' || l.lanname || ' AS $$' || p.prosrc || '$$' AS body
+    FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang WHERE p.pronamespace = quote_ident($1)::regnamespace";
+
 /// What became of the dump.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Dump {
@@ -41,7 +48,8 @@ pub enum Dump {
 /// # Errors
 /// When a migration fails, or the server that `GATEPOST_TEST_POSTGRES` names does not let us in.
 pub async fn dump() -> anyhow::Result<Dump> {
-    let named = std::env::var_os("GATEPOST_TEST_POSTGRES").map(|url| url.to_string_lossy().into_owned());
+    let named = std::env::var_os("GATEPOST_TEST_POSTGRES").filter(|url| !url.is_empty());
+    let named = named.map(|url| url.to_string_lossy().into_owned());
     let schema = format!("gen_{}", ids::next().simple());
     let db = match open(named.as_deref().unwrap_or(DEFAULT_URL), &schema).await {
         Ok(db) => db,
@@ -74,6 +82,10 @@ async fn dump_schema(db: &DatabaseConnection, schema: &str) -> Result<String, Db
     }
     tables.sort();
     let mut dump = super::head("PostgreSQL");
+    for (_, body) in sorted(ask(db, FUNCTIONS, schema).await?) {
+        // A String takes every write.
+        let _ = writeln!(dump, "\nCREATE FUNCTION {body};");
+    }
     for table in tables {
         let mut lines = Vec::new();
         for (name, body) in ask(db, COLUMNS, &table).await? {
@@ -82,13 +94,14 @@ async fn dump_schema(db: &DatabaseConnection, schema: &str) -> Result<String, Db
         for (name, body) in sorted(ask(db, CONSTRAINTS, &table).await?) {
             lines.push(format!("    CONSTRAINT {name} {body}"));
         }
-        dump.push_str(&format!("\nCREATE TABLE {table} (\n{}\n);\n", lines.join(",\n")));
-        let indexes = sorted(ask(db, INDEXES, &table).await?);
-        if !indexes.is_empty() {
+        let _ = writeln!(dump, "\nCREATE TABLE {table} (\n{}\n);", lines.join(",\n"));
+        let mut further = sorted(ask(db, INDEXES, &table).await?);
+        further.extend(sorted(ask(db, TRIGGERS, &table).await?));
+        if !further.is_empty() {
             dump.push('\n');
         }
-        for (_, body) in indexes {
-            dump.push_str(&format!("{body};\n"));
+        for (_, body) in further {
+            let _ = writeln!(dump, "{body};");
         }
     }
     Ok(dump.replace(&format!("{schema}."), ""))

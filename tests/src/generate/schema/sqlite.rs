@@ -73,7 +73,8 @@ mod tests {
 
     #[test]
     fn each_column_has_a_line() {
-        let sql = "CREATE TABLE \"a,(\" ( \"id\" int NOT NULL, \"b\" text DEFAULT ',)', UNIQUE (\"id\", \"b\") ) STRICT";
+        let sql =
+            "CREATE TABLE \"a,(\" ( \"id\" int NOT NULL, \"b\" text DEFAULT ',)', UNIQUE (\"id\", \"b\") ) STRICT";
         let expected = "CREATE TABLE \"a,(\" (\n    \"id\" int NOT NULL,\n    \"b\" text DEFAULT ',)',\n    \
                         UNIQUE (\"id\", \"b\")\n) STRICT";
         assert_eq!(lines(sql), expected);

@@ -16,6 +16,8 @@ mod address;
 mod classify;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tls_tests;
 
 use std::{
     future::Future,

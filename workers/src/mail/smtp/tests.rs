@@ -2,8 +2,8 @@
 
 use shared::{config::Config, secret::Redacted};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
-    net::{TcpListener, TcpStream},
+    io::{AsyncBufReadExt, AsyncRead, AsyncWrite, AsyncWriteExt, BufReader},
+    net::TcpListener,
     task::JoinSet,
 };
 
@@ -11,7 +11,7 @@ use super::*;
 use crate::testing::outgoing;
 
 /// Answers by the beginning of a command; `greeting` and `.` stand for the greeting and the end of the message.
-type Script = &'static [(&'static str, &'static str)];
+pub(super) type Script = &'static [(&'static str, &'static str)];
 
 const FINE: Script = &[
     ("greeting", "220 relay\r\n"),
@@ -43,7 +43,7 @@ impl Relay {
             let mut talks = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-                talks.spawn(talk(stream, changes));
+                talks.spawn(talk(stream, "greeting", changes));
             }
         });
         Self { port, connections, _serving: serving }
@@ -61,9 +61,10 @@ impl Relay {
     }
 }
 
-async fn talk(stream: TcpStream, changes: Script) {
+/// Talks by the script, beginning with the answer to `first`.
+pub(super) async fn talk<S: AsyncRead + AsyncWrite + Unpin>(stream: S, first: &str, changes: Script) {
     let mut stream = BufReader::new(stream);
-    let mut command = "greeting".to_owned();
+    let mut command = first.to_owned();
     let mut is_content = false;
     loop {
         let key = if is_content { "." } else { command.split([' ', '\r']).next().unwrap_or_default() };

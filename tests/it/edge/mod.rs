@@ -1,0 +1,9 @@
+//! What holds for every request, whatever feature it is for: who sent it, from where, how large, of what, and how a
+//! refusal looks.
+
+mod clients;
+mod foreign;
+mod headers;
+mod input;
+mod log;
+mod problems;
