@@ -4,7 +4,7 @@
 #   scripts/setup.sh [run|test|full]
 #
 # run, test   a C compiler with the C library's headers (bundled SQLite, ring), make, git, curl, CA certificates, Rust
-# full        additionally the servers of PostgreSQL and RabbitMQ
+# full        additionally the servers of PostgreSQL and RabbitMQ, and Chromium with its driver
 #
 # Missing Debian/Ubuntu packages are installed with apt-get, through sudo when not root. Nothing is installed into the
 # project. No OpenSSL, pkg-config, cmake or perl is needed.
@@ -41,6 +41,8 @@ if [[ $mode == full ]]; then
   has_postgres_server || packages+=(postgresql)
   has psql || packages+=(postgresql-client)
   has rabbitmq-server || packages+=(rabbitmq-server)
+  has chromium || packages+=(chromium)
+  has chromedriver || packages+=(chromium-driver)
 fi
 
 if ((${#packages[@]} > 0)); then

@@ -123,6 +123,7 @@ async fn spawn_listeners(kernel: &Arc<Kernel>, lifecycle: &mut Lifecycle) -> any
     let state = AppState {
         kernel: Arc::clone(kernel),
         hasher: Arc::new(hasher),
+        sessions: Arc::default(),
         readiness: lifecycle.readiness.clone(),
         draining: stopping.clone(),
     };

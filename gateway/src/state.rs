@@ -6,6 +6,7 @@ use shared::{
     kernel::Kernel,
     lifecycle::{CancellationToken, Readiness},
     password::HashPool,
+    sessions::SessionCache,
 };
 
 /// What every handler can reach; cloning it is cheap.
@@ -15,6 +16,8 @@ pub struct AppState {
     pub kernel: Arc<Kernel>,
     /// The threads that hash passwords.
     pub hasher: Arc<HashPool>,
+    /// Sessions that were looked up lately.
+    pub sessions: Arc<SessionCache>,
     /// Whether the components of this process are ready.
     pub readiness: Readiness,
     /// Cancelled when this process is about to stop and should get no further requests.

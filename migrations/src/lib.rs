@@ -17,6 +17,7 @@ mod m20261121_000010_create_leases;
 mod m20261121_000011_create_mail_deliveries;
 mod m20261121_000012_create_rate_limits;
 mod m20261121_000013_create_audit_events;
+mod m20261121_000014_create_generations;
 
 use sea_orm_migration::{
     prelude::*,
@@ -43,6 +44,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000011_create_mail_deliveries::Migration),
             Box::new(m20261121_000012_create_rate_limits::Migration),
             Box::new(m20261121_000013_create_audit_events::Migration),
+            Box::new(m20261121_000014_create_generations::Migration),
         ]
     }
 }

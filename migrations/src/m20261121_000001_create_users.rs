@@ -15,6 +15,8 @@ impl MigrationTrait for Migration {
             .col(ColumnDef::new("email").text().not_null())
             .col(ColumnDef::new("email_normalised").text().not_null().unique_key())
             .col(ColumnDef::new("email_verified_at").big_integer().null())
+            .col(ColumnDef::new("pending_email").text().null())
+            .col(ColumnDef::new("pending_email_until").big_integer().null())
             .col(ColumnDef::new("first_name").text().null())
             .col(ColumnDef::new("last_name").text().null())
             .col(ColumnDef::new("username").text().null())

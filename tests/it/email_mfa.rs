@@ -277,7 +277,7 @@ async fn guesses_at_once_are_counted_each() {
     let answers = join_all((0..20).map(|_| try_code(&browser, &pending, wrong))).await;
     assert_eq!(answers.iter().filter(|answer| answer.status == 401).count(), 4);
     assert_eq!(answers.iter().filter(|answer| answer.status == 429).count(), 16);
-    assert_eq!(app.number("SELECT attempts AS number FROM logins").await, 5);
+    assert_eq!(app.number("SELECT CAST(attempts AS BIGINT) AS number FROM logins").await, 5);
     try_code(&browser, &pending, &code).await.expect_problem(429, "too_many_attempts");
 }
 

@@ -2,6 +2,7 @@
 
 mod acceptance;
 mod broker;
+mod browser;
 mod coverage;
 mod edge;
 mod email_mfa;

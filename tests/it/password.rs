@@ -316,12 +316,15 @@ async fn a_change_takes_composed_for_decomposed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_database_holds_no_password_and_no_pepper() {
     let app = TestApp::new().await;
-    app.browser().sign_up(EMAIL).await;
+    let browser = signed_in(&app, EMAIL).await;
     let dump = app.dump().await;
     assert!(dump.contains(EMAIL) && dump.contains("$argon2id$v=19$"), "the dump has no values: {dump}");
+    let session_token = browser.cookie("gatepost_session").unwrap();
+    let digest: String = shared::secret::digest(&session_token).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert!(dump.to_lowercase().contains(&digest), "the dump has no bytes: {dump}");
     let keys = app.kernel.config.secrets.keys.expose().clone();
     let (key_id, material) = keys[0].split_once(':').unwrap();
-    for secret in [PASSWORD, material] {
+    for secret in [PASSWORD, material, session_token.as_str()] {
         for form in forms_of(secret) {
             assert!(!dump.contains(&form), "{form}");
         }

@@ -219,9 +219,12 @@ async fn members_that_the_server_sets_cannot_be_changed() {
         assert!(matches!(answer.status, 200 | 422), "{member}: {}", answer.text);
         assert_eq!(browser.get(ME).await.text, before.text, "{member}");
     }
-    let sign_up = json!({ "email": "eve@example.com", "password": PASSWORD, "is_instance_admin": true, "email_verified": true });
+    let sign_up =
+        json!({ "email": "eve@example.com", "password": PASSWORD, "is_instance_admin": true, "email_verified": true });
     app.browser().post("/api/signup", sign_up).await;
-    if let Some(eve) = users::find_by_email(app.kernel.db.reader(), &Email::parse("eve@example.com").unwrap()).await.unwrap() {
+    if let Some(eve) =
+        users::find_by_email(app.kernel.db.reader(), &Email::parse("eve@example.com").unwrap()).await.unwrap()
+    {
         assert!(!eve.is_verified() && !eve.is_instance_admin);
     }
 }

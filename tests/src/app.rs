@@ -96,6 +96,7 @@ impl TestApp {
         let state = AppState {
             kernel: Arc::clone(&kernel),
             hasher: Arc::clone(&hasher),
+            sessions: Arc::default(),
             readiness: lifecycle.readiness.clone(),
             draining: CancellationToken::new(),
         };
@@ -140,6 +141,7 @@ impl TestApp {
         gateway::app(AppState {
             kernel: Arc::new(kernel),
             hasher: Arc::clone(&self.hasher),
+            sessions: Arc::default(),
             readiness: Lifecycle::new().readiness.clone(),
             draining: CancellationToken::new(),
         })
@@ -187,7 +189,10 @@ impl TestApp {
         while self.due_jobs().await > 0 {
             relay::pass(&self.kernel, workers.broker.as_ref()).await.expect("a relay pass");
             tokio::time::sleep(Duration::from_millis(5)).await;
-            assert!(begin.elapsed() < Duration::from_secs(60), "jobs do not come to an end");
+            if begin.elapsed() > Duration::from_secs(60) {
+                let jobs = operate::list(self.kernel.db.reader(), &operate::Filter::default(), 1000).await;
+                panic!("jobs do not come to an end: {jobs:#?}");
+            }
         }
     }
 
@@ -212,10 +217,14 @@ impl TestApp {
         row.try_get("", "jobs").expect("a count")
     }
 
-    /// Jobs that have not ended.
+    /// Jobs that have not ended. Workers behind RabbitMQ have a schedule of their own, whose jobs no test waits for.
     pub async fn unfinished_jobs(&self) -> Vec<String> {
+        let has_schedule = std::env::var_os("TEST_AMQP_URL").is_some();
+        let is_scheduled =
+            |name: &str| has_schedule && workers::schedule::SCHEDULE.iter().any(|tick| tick.name == name);
         let jobs = operate::list(self.kernel.db.reader(), &operate::Filter::default(), 1000).await.expect("jobs");
-        jobs.into_iter().filter(|job| !job.state.is_final()).map(|job| format!("{} {}", job.name, job.id)).collect()
+        let left = jobs.into_iter().filter(|job| !job.state.is_final() && !is_scheduled(&job.name));
+        left.map(|job| format!("{} {}", job.name, job.id)).collect()
     }
 
     /// How many jobs of this name there are in a state.

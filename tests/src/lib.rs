@@ -28,6 +28,7 @@ pub mod generate;
 pub mod log;
 mod mail;
 mod process;
+pub mod rabbit;
 mod settings;
 pub mod smtp;
 pub mod works;

@@ -142,12 +142,8 @@ impl Works {
         let broker: Arc<dyn Broker> = Arc::<Wire>::clone(&wire);
         let mut lifecycle = Lifecycle::new();
         lifecycle.readiness = app.context.readiness.clone();
-        let relaying = relay::run(
-            Arc::clone(&app.kernel),
-            Arc::clone(&broker),
-            lifecycle.readiness.clone(),
-            lifecycle.stopping(),
-        );
+        let relaying =
+            relay::run(Arc::clone(&app.kernel), Arc::clone(&broker), lifecycle.readiness.clone(), lifecycle.stopping());
         lifecycle.spawn(relay::COMPONENT, relaying);
         let (context, registry) = (Arc::clone(&app.context), Arc::clone(&app.registry));
         workers::spawn(context, registry, broker, &Queue::ALL, &mut lifecycle).await.expect("consumers");

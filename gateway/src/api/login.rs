@@ -253,7 +253,7 @@ fn signed_in_reply(config: &Config, signed_in: SignedIn) -> Reply {
     let is_token = signed_in.transport == Transport::Token;
     let session = signed_in.session;
     let login = Login {
-        user: Some(User::of(signed_in.user, None)),
+        user: Some(User::of(signed_in.user, session.created_at)),
         session: Some(SessionCreated {
             id: session.id.0,
             token: is_token.then(|| session.session_token.expose().clone()),

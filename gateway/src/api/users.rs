@@ -4,6 +4,7 @@ use poem::web::Data;
 use poem_openapi::{Object, OpenApi, payload::Json, types::MaybeUndefined};
 use shared::{
     client::Client,
+    clock::Timestamp,
     email_verification,
     password_change::{self, PasswordChange},
     sessions,
@@ -48,12 +49,12 @@ pub struct User {
 impl User {
     /// The wire form of a user.
     #[must_use]
-    pub fn of(user: users::User, pending_email: Option<String>) -> Self {
+    pub fn of(user: users::User, now: Timestamp) -> Self {
         Self {
             id: user.id.0,
             email_verified: user.is_verified(),
+            pending_email: user.pending_email(now).map(str::to_owned),
             email: user.email,
-            pending_email,
             first_name: user.first_name,
             last_name: user.last_name,
             username: user.username,
@@ -97,7 +98,7 @@ impl UsersApi {
     /// Returns the user that the session belongs to.
     #[oai(path = "/", method = "get", operation_id = "getMe")]
     async fn get(&self, state: Data<&AppState>, session: Session) -> poem::Result<Json<User>> {
-        me(&state, session.0.user).await
+        Ok(Json(User::of(session.0.user, state.kernel.clock.now())))
     }
 
     /// Update the signed-in user
@@ -132,7 +133,8 @@ impl UsersApi {
             users::update_profile(kernel, &client, user.id, profile).await.map_err(problem)?;
         }
         let user = users::find(kernel.db.reader(), user.id).await.map_err(problem)?;
-        me(&state, user.ok_or_else(|| problem(UserError::NotFound))?).await
+        let user = user.ok_or_else(|| problem(UserError::NotFound))?;
+        Ok(Json(User::of(user, kernel.clock.now())))
     }
 
     /// Change the password
@@ -152,12 +154,4 @@ impl UsersApi {
             .map_err(problem)?;
         Ok(NoContent::Done)
     }
-}
-
-/// The user as they are now, after a change too.
-async fn me(state: &AppState, user: users::User) -> poem::Result<Json<User>> {
-    let db = state.kernel.db.reader();
-    let now = state.kernel.clock.now();
-    let pending = email_verification::pending_change(db, user.id, now).await.map_err(problem)?;
-    Ok(Json(User::of(user, pending)))
 }

@@ -46,11 +46,11 @@ async fn authenticate(state: &AppState, request: &Request) -> poem::Result<Princ
         if !scheme.eq_ignore_ascii_case("bearer") {
             return Err(invalid());
         }
-        return sessions::authenticate(&state.kernel, credential.trim()).await.map_err(problem);
+        return sessions::authenticate(&state.kernel, &state.sessions, credential.trim()).await.map_err(problem);
     }
     let name = cookies::session_name(config);
     let session_token = cookies::read(request.headers(), name).ok_or_else(|| problem(SessionError::Invalid))?;
-    let principal = sessions::authenticate(&state.kernel, &session_token).await.map_err(problem)?;
+    let principal = sessions::authenticate(&state.kernel, &state.sessions, &session_token).await.map_err(problem)?;
     let origin = config.origin();
     if csrf::is_write(request.method()) && !csrf::is_same_origin(request.headers(), &origin) {
         return Err(csrf::rejected(&origin));

@@ -49,7 +49,13 @@ async fn state(folder: &std::path::Path, variables: &[(&str, &str)]) -> AppState
     migrations::run(db.writer()).await.unwrap();
     let hasher = Arc::new(HashPool::start(&config.password, &keys).unwrap());
     let kernel = Kernel { db, clock: Arc::new(SystemClock), keys, config: Arc::new(config) };
-    AppState { kernel: Arc::new(kernel), hasher, readiness: Readiness::default(), draining: CancellationToken::new() }
+    AppState {
+        kernel: Arc::new(kernel),
+        hasher,
+        sessions: Arc::default(),
+        readiness: Readiness::default(),
+        draining: CancellationToken::new(),
+    }
 }
 
 impl TestApp {

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     audit::{self, AuditEvent, Outcome},
     client::Client,
+    clock::Timestamp,
     db::{self, Tx},
     domains, jobs,
     kernel::Kernel,
@@ -108,10 +109,14 @@ pub async fn start_change(
         return Err(EmailVerificationError::EmailNotAvailable);
     }
     let tx = kernel.db.write_tx().await?;
-    store::cancel_changes(&*tx, user.id, kernel.clock.now()).await?;
-    if is_new && within_limit(kernel, &tx, client, &email).await? {
+    let now = kernel.clock.now();
+    store::cancel_changes(&*tx, user.id, now).await?;
+    let is_asked = is_new && within_limit(kernel, &tx, client, &email).await?;
+    if is_asked {
         ask(kernel, &tx, (Some(user.id), &email), Some(user.email.clone()), None).await?;
     }
+    let until = now + kernel.config.email_verification.link_validity();
+    users::set_pending_email(&*tx, user.id, is_asked.then_some((&email, until))).await?;
     let event = AuditEvent {
         action: "email_verification.start_change",
         outcome: Outcome::Success,
@@ -122,6 +127,15 @@ pub async fn start_change(
     audit::record(&*tx, kernel.clock.as_ref(), event).await?;
     tx.commit().await?;
     Ok(())
+}
+
+/// Voids everything that waits for this user's proof.
+///
+/// # Errors
+/// When the database fails.
+pub async fn cancel_all(tx: &Tx, user_id: UserId, now: Timestamp) -> Result<(), DbErr> {
+    store::cancel_all(&**tx, user_id, now).await?;
+    users::set_pending_email(&**tx, user_id, None).await
 }
 
 /// What the mail of a verification is made of.
@@ -288,7 +302,7 @@ pub struct ChangedAddresses {
     /// The address in force.
     pub new: String,
     /// When it happened.
-    pub at: crate::clock::Timestamp,
+    pub at: Timestamp,
 }
 
 /// Both addresses of a change; `None` when it did not happen.

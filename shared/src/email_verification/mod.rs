@@ -21,8 +21,8 @@ pub use config::EmailVerificationConfig;
 pub use entity::VerificationId;
 pub use error::{EmailVerificationError, PROBLEMS};
 pub use flow::{
-    ChangedAddresses, Confirmed, VerificationMail, changed_addresses, confirm_code, confirm_link, resend, start,
-    start_change, verification_mail,
+    ChangedAddresses, Confirmed, VerificationMail, cancel_all, changed_addresses, confirm_code, confirm_link, resend,
+    start, start_change, verification_mail,
 };
 pub use jobs::{SendVerification, SweepVerifications};
-pub use store::{cancel_all, cancel_changes, pending_change, sweep};
+pub use store::sweep;

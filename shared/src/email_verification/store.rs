@@ -126,27 +126,6 @@ pub async fn cancel_changes<C: ConnectionTrait>(db: &C, user_id: UserId, now: Ti
         .map(|_| ())
 }
 
-/// The address that this user wants to change to, while it waits for proof.
-///
-/// # Errors
-/// When the database fails.
-pub async fn pending_change<C: ConnectionTrait>(
-    db: &C,
-    user_id: UserId,
-    now: Timestamp,
-) -> Result<Option<String>, DbErr> {
-    let row = Entity::find()
-        .filter(Column::UserId.eq(user_id))
-        .filter(Column::PreviousAddress.is_not_null())
-        .filter(Column::UsedAt.is_null())
-        .filter(Column::CancelledAt.is_null())
-        .filter(Column::LinkExpiresAt.gt(now))
-        .order_by_desc(Column::Id)
-        .one(db)
-        .await?;
-    Ok(row.map(|row| row.address))
-}
-
 /// Deletes up to `batch` verifications whose link expired before `before`; returns how many.
 ///
 /// # Errors

@@ -141,7 +141,7 @@ async fn take_effect(
     password::set(&**tx, user.id, stored, now).await?;
     // The link reached the address: that proves it. What was set up before the proof is void with the epoch.
     users::mark_verified(&**tx, user.id, now).await?;
-    email_verification::cancel_all(&**tx, user.id, now).await?;
+    email_verification::cancel_all(tx, user.id, now).await?;
     sessions::settle(tx, user.id, None, auth_epoch, now).await?;
     let event = AuditEvent {
         action: "recovery.complete",

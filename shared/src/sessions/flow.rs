@@ -5,11 +5,7 @@ use std::time::Duration;
 use sea_orm::{ActiveValue::Set, DbErr};
 use serde_json::json;
 
-use super::{
-    SessionError, SessionId, SessionsConfig,
-    entity::{ActiveModel, Model},
-    store,
-};
+use super::{SessionCache, SessionError, SessionId, SessionsConfig, cache::Entry, entity::ActiveModel, store};
 use crate::{
     audit::{self, AuditEvent, Outcome},
     client::Client,
@@ -101,28 +97,57 @@ pub struct Principal {
 ///
 /// # Errors
 /// When it is not valid, has expired, or the database fails.
-pub async fn authenticate(kernel: &Kernel, session_token: &str) -> Result<Principal, SessionError> {
+pub async fn authenticate(
+    kernel: &Kernel,
+    cache: &SessionCache,
+    session_token: &str,
+) -> Result<Principal, SessionError> {
     if session_token.len() != TOKEN_LENGTH || !session_token.starts_with(PREFIX) {
         return Err(SessionError::Invalid);
     }
+    let digest = secret::digest(session_token);
+    let generation = cache.generation(kernel).await?;
     let now = kernel.clock.now();
-    let found = store::find(kernel.db.reader(), &secret::digest(session_token)).await?;
-    let (session, user) = found.ok_or(SessionError::Invalid)?;
-    judge(&kernel.config.sessions, &session, &user, now)?;
-    if now.since(session.seen_at) >= kernel.config.sessions.touch() {
-        let tx = kernel.db.write_tx().await?;
-        store::touch(&*tx, session.id, now).await?;
-        tx.commit().await?;
+    let config = &kernel.config.sessions;
+    let cached = cache.get(&digest, generation);
+    // A cached use may be older than the last one: only what is good by it is taken.
+    let good = cached.filter(|entry| judge(config, entry, now).is_ok());
+    let entry = if let Some(entry) = good {
+        entry
+    } else {
+        let found = store::find(kernel.db.reader(), &digest).await?.ok_or(SessionError::Invalid)?;
+        let entry = cache.keep(digest, found, generation);
+        judge(config, &entry, now)?;
+        entry
+    };
+    touch(kernel, &entry, now).await?;
+    Ok(Principal {
+        session_id: entry.session.id,
+        user: entry.user.clone(),
+        reauthenticated_at: entry.session.reauthenticated_at,
+        amr: entry.session.amr.clone(),
+    })
+}
+
+/// Records the use of a session, to the configured precision.
+async fn touch(kernel: &Kernel, entry: &Entry, now: Timestamp) -> Result<(), SessionError> {
+    if now.since(entry.seen_at()) < kernel.config.sessions.touch() {
+        return Ok(());
     }
-    Ok(Principal { session_id: session.id, user, reauthenticated_at: session.reauthenticated_at, amr: session.amr })
+    entry.see(now);
+    let tx = kernel.db.write_tx().await?;
+    store::touch(&*tx, entry.session.id, now).await?;
+    tx.commit().await?;
+    Ok(())
 }
 
 /// Whether a stored session is good at this moment.
-fn judge(config: &SessionsConfig, session: &Model, user: &User, now: Timestamp) -> Result<(), SessionError> {
+fn judge(config: &SessionsConfig, entry: &Entry, now: Timestamp) -> Result<(), SessionError> {
+    let (session, user) = (&entry.session, &entry.user);
     if session.revoked_at.is_some() || session.auth_epoch != user.auth_epoch || !user.is_active() {
         return Err(SessionError::Invalid);
     }
-    let idle = config.idle().is_some_and(|limit| session.seen_at + limit <= now);
+    let idle = config.idle().is_some_and(|limit| entry.seen_at() + limit <= now);
     // The configured age counts from the start even when it was shortened later.
     if session.expires_at <= now || session.created_at + config.age() <= now || idle {
         return Err(SessionError::Expired);

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! login ── open ──► row (hash of the token, epoch, age) ── token, shown once, in a cookie or a bearer header
-//! request ── authenticate ──► row joined with its user: revoked? too old? epoch moved? user disabled?
+//! request ── authenticate ──► row and user, cached by generation: revoked? too old? epoch moved? user disabled?
 //! logout, password change, reset ── revoke ──► refused from the next request on, by every gateway
 //! ```
 //!
 //! Invariants: the database holds a digest of the token only; every check happens at use, never by a sweep; moving
 //! `auth_epoch` on the user ends all of a user's sessions without touching their rows.
 
+mod cache;
 mod config;
 mod entity;
 mod error;
@@ -16,6 +17,7 @@ mod flow;
 mod jobs;
 mod store;
 
+pub use cache::SessionCache;
 pub use config::SessionsConfig;
 pub use entity::SessionId;
 pub use error::{PROBLEMS, SESSION_EXPIRED, SessionError, UNAUTHENTICATED};

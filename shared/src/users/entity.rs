@@ -23,6 +23,10 @@ pub struct Model {
     pub email_normalised: String,
     /// When the address was proven.
     pub email_verified_at: Option<Timestamp>,
+    /// Address that the user wants to change to.
+    pub pending_email: Option<String>,
+    /// How long it waits for proof.
+    pub pending_email_until: Option<Timestamp>,
     /// First name.
     pub first_name: Option<String>,
     /// Last name.
@@ -54,6 +58,12 @@ impl Model {
     #[must_use]
     pub fn is_verified(&self) -> bool {
         self.email_verified_at.is_some()
+    }
+
+    /// The address that the user wants to change to, while it waits for proof.
+    #[must_use]
+    pub fn pending_email(&self, now: Timestamp) -> Option<&str> {
+        self.pending_email.as_deref().filter(|_| self.pending_email_until.is_some_and(|until| until > now))
     }
 
     /// The address; it was valid when it was stored.

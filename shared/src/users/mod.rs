@@ -23,4 +23,5 @@ pub use flow::{Profile, disable, update_profile};
 pub use jobs::{NotifyEmailChanged, Side};
 pub use store::{
     bump_epoch, change_email, create, find, find_by_email, is_empty, lock_while_empty, mark_verified, set_names,
+    set_pending_email,
 };

@@ -66,6 +66,8 @@ pub async fn create<C: ConnectionTrait>(
         email: Set(email.address().to_owned()),
         email_normalised: Set(email.normalised().to_owned()),
         email_verified_at: Set(None),
+        pending_email: Set(None),
+        pending_email_until: Set(None),
         first_name: Set(profile.first_name),
         last_name: Set(profile.last_name),
         username: Set(None),
@@ -95,6 +97,25 @@ pub async fn mark_verified<C: ConnectionTrait>(db: &C, id: UserId, now: Timestam
         .map(|_| ())
 }
 
+/// Remembers the address that the user wants to change to and until when it waits for proof; `None` forgets it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn set_pending_email<C: ConnectionTrait>(
+    db: &C,
+    id: UserId,
+    pending: Option<(&Email, Timestamp)>,
+) -> Result<(), DbErr> {
+    let (address, until) = pending.map(|(email, until)| (email.address().to_owned(), until)).unzip();
+    Entity::update_many()
+        .col_expr(Column::PendingEmail, Expr::value(address))
+        .col_expr(Column::PendingEmailUntil, Expr::value(until))
+        .filter(Column::Id.eq(id))
+        .exec(db)
+        .await
+        .map(|_| ())
+}
+
 /// Takes over a proven new address.
 ///
 /// # Errors
@@ -104,6 +125,8 @@ pub async fn change_email<C: ConnectionTrait>(db: &C, id: UserId, email: &Email,
         .col_expr(Column::Email, Expr::value(email.address()))
         .col_expr(Column::EmailNormalised, Expr::value(email.normalised()))
         .col_expr(Column::EmailVerifiedAt, Expr::value(now))
+        .col_expr(Column::PendingEmail, Expr::value(Option::<String>::None))
+        .col_expr(Column::PendingEmailUntil, Expr::value(Option::<Timestamp>::None))
         .col_expr(Column::UpdatedAt, Expr::value(now))
         .filter(Column::Id.eq(id))
         .exec(db)

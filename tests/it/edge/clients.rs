@@ -59,7 +59,16 @@ async fn behind_a_trusted_proxy_the_right_most_untrusted_address_counts() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unreadable_line_makes_the_peer_the_client() {
     let app = TestApp::with(Settings::with(|config| config.login.per_network = ATTEMPTS)).await;
-    let lines = ["a", "", "203.0.113.9,", "unknown", "203.0.113.999", "[2001:db8::1", "127.0.0.1", "203.0.113.9; DROP TABLE users"];
+    let lines = [
+        "a",
+        "",
+        "203.0.113.9,",
+        "unknown",
+        "203.0.113.999",
+        "[2001:db8::1",
+        "127.0.0.1",
+        "203.0.113.9; DROP TABLE users",
+    ];
     for (number, line) in lines.iter().enumerate() {
         assert_eq!(guess(&app.browser_at(line)).await, if number < 5 { 401 } else { 429 }, "{line:?}");
     }

@@ -56,10 +56,16 @@ async fn a_write_from_another_site_is_refused_and_changes_nothing() {
         let caller = headers.iter().fold(app.browser(), |caller, (name, value)| caller.header(name, value));
         let caller = with_its_cookies(caller, &browser);
         for (method, path, body) in &requests {
-            for content_type in ["application/json", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"] {
+            for content_type in
+                ["application/json", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
+            {
                 let answer = caller.send(method.clone(), path, Some((content_type, (*body).to_owned()))).await;
                 // A body that the operation does not read may be refused for that first; nothing gets further.
-                assert!(matches!(answer.status, 403 | 415), "{method} {path} {headers:?} {content_type}: {}", answer.text);
+                assert!(
+                    matches!(answer.status, 403 | 415),
+                    "{method} {path} {headers:?} {content_type}: {}",
+                    answer.text
+                );
                 if content_type == "application/json" {
                     answer.expect_problem(403, "csrf_rejected");
                 }
@@ -88,7 +94,9 @@ async fn no_operation_can_be_started_from_another_site() {
     let hashes = app.hasher.computed();
     for headers in FOREIGN {
         let caller = headers.iter().fold(app.browser(), |caller, (name, value)| caller.header(name, value));
-        for path in ["/api/login", "/api/signup", "/api/reset", "/api/email_verification/resend", "/api/login/email_mfa"] {
+        for path in
+            ["/api/login", "/api/signup", "/api/reset", "/api/email_verification/resend", "/api/login/email_mfa"]
+        {
             for content_type in ["application/json", "text/plain", "application/x-www-form-urlencoded"] {
                 let body = json!({ "email": EMAIL, "password": PASSWORD }).to_string();
                 let answer = caller.send(Method::POST, path, Some((content_type, body))).await;

@@ -70,7 +70,8 @@ async fn every_answer_carries_the_security_headers() {
         assert_guarded(&headers, "long headers", is_https);
         let large = browser.post("/api/login", json!("a".repeat(70_000))).await.expect(413);
         assert_guarded(&large, "a large body", is_https);
-        let broken = browser.send(Method::POST, "/api/login", Some(("application/json", "{".to_owned()))).await.expect(400);
+        let broken =
+            browser.send(Method::POST, "/api/login", Some(("application/json", "{".to_owned()))).await.expect(400);
         assert_guarded(&broken, "a broken body", is_https);
         assert_guarded(&browser.post("/api/signup", json!({})).await.expect(422), "an incomplete body", is_https);
         let foreign = app.browser().header("origin", "https://evil.example").post("/api/login", json!({})).await;

@@ -141,7 +141,20 @@ async fn text_that_is_none_is_refused_in_forms_and_addresses() {
 async fn unusual_text_is_no_server_error() {
     let app = TestApp::new().await;
     let browser = signed_in(&app).await;
-    for text in ["\u{1}", "\u{feff}", "\u{fffe}", "\u{ffff}", "\u{10ffff}", "\u{202e}abc", "\u{1f9ca}", "'; DROP TABLE users; --", "%s%n", "\\", "${7*7}", "\u{d7ff}\u{e000}"] {
+    for text in [
+        "\u{1}",
+        "\u{feff}",
+        "\u{fffe}",
+        "\u{ffff}",
+        "\u{10ffff}",
+        "\u{202e}abc",
+        "\u{1f9ca}",
+        "'; DROP TABLE users; --",
+        "%s%n",
+        "\\",
+        "${7*7}",
+        "\u{d7ff}\u{e000}",
+    ] {
         for (method, path, members) in OPERATIONS {
             for member in members.iter().filter(|member| **member != "new_password") {
                 let mut body: serde_json::Map<String, serde_json::Value> =
@@ -166,15 +179,18 @@ async fn a_huge_body_is_refused_without_a_hash() {
     let browser = signed_in(&app).await;
     let (hashes, jobs) = (app.hasher.computed(), app.unfinished_jobs().await.len());
     let huge = "a".repeat(10 * 1024 * 1024);
+    let mut fastest = Duration::MAX;
     for (method, path, members) in OPERATIONS {
         for member in members {
             let body = body_with(members, member, huge.as_bytes());
             let begin = Instant::now();
             let answer = browser.send_bytes(method.clone(), path, Some((JSON, body))).await;
-            assert!(begin.elapsed() < Duration::from_secs(2), "{path}: {:?}", begin.elapsed());
+            fastest = fastest.min(begin.elapsed());
             answer.expect_problem(413, "body_too_large");
         }
     }
+    // The fastest of many: how long it takes, and not what else the machine does.
+    assert!(fastest < Duration::from_millis(50), "{fastest:?}");
     for path in ["/reset", "/verify_email", "/login/email"] {
         browser.post_form(path, &format!("token={huge}")).await.expect_problem(413, "body_too_large");
     }
@@ -200,7 +216,10 @@ async fn tricks_with_methods_and_bodies_are_refused() {
         for path in ["/api/login", "/reset", "/health/live"] {
             let answer = browser.send(method.clone(), path, None).await;
             answer.expect_problem(405, "method_not_allowed");
-            assert!(answer.header("allow").is_some_and(|allowed| !allowed.contains(method.as_str())), "{method} {path}");
+            assert!(
+                answer.header("allow").is_some_and(|allowed| !allowed.contains(method.as_str())),
+                "{method} {path}"
+            );
         }
     }
     let hashes = app.hasher.computed();
@@ -208,16 +227,43 @@ async fn tricks_with_methods_and_bodies_are_refused() {
     let escaped = format!("{{\"email\":\"{EMAIL}\",\"p\\u0061ssword\":\"x\",\"password\":\"{PASSWORD}\"}}");
     let deep = format!("{{\"email\":\"{EMAIL}\",\"password\":{}1{}}}", "[".repeat(40), "]".repeat(40));
     let deeper = "[".repeat(30_000);
-    for body in [twice, escaped, deep, deeper, "{}{}".into(), "{'a':1}".into(), "NaN".into(), "\u{feff}{}".into(), String::new()] {
-        assert_refused(&browser.send(Method::POST, "/api/login", Some((JSON, body.clone()))).await, &body[..body.len().min(60)]);
+    for body in [
+        twice,
+        escaped,
+        deep,
+        deeper,
+        "{}{}".into(),
+        "{'a':1}".into(),
+        "NaN".into(),
+        "\u{feff}{}".into(),
+        String::new(),
+    ] {
+        assert_refused(
+            &browser.send(Method::POST, "/api/login", Some((JSON, body.clone()))).await,
+            &body[..body.len().min(60)],
+        );
     }
     let body = json!({ "email": EMAIL, "password": PASSWORD }).to_string();
-    for content_type in ["text/plain", "text/json", "application/xml", "application/jsonp", "application/x-www-form-urlencoded", "", "json", "application/json, text/plain"]
-    {
+    for content_type in [
+        "text/plain",
+        "text/json",
+        "application/xml",
+        "application/jsonp",
+        "application/x-www-form-urlencoded",
+        "",
+        "json",
+        "application/json, text/plain",
+    ] {
         let answer = browser.send(Method::POST, "/api/login", Some((content_type, body.clone()))).await;
         assert!(matches!(answer.status, 400 | 415), "{content_type}: {} {}", answer.status, answer.text);
     }
-    for value in [json!(null), json!([]), json!(1), json!({ "email": EMAIL, "password": null }), json!({ "email": [EMAIL], "password": {} })] {
+    for value in [
+        json!(null),
+        json!([]),
+        json!(1),
+        json!({ "email": EMAIL, "password": null }),
+        json!({ "email": [EMAIL], "password": {} }),
+    ] {
         browser.post("/api/login", value).await.expect_problem(422, "validation_failed");
     }
     assert_eq!(app.hasher.computed(), hashes);
@@ -299,8 +345,12 @@ async fn a_malformed_cookie_is_unauthenticated() {
         assert!(matches!(answer.status, 200 | 401) && (answer.status == 401 || !line.contains("=x")), "{line}");
     }
     // Bytes that are no text, in the headers that are read.
-    for name in ["cookie", "authorization", "user-agent", "accept", "content-type", "x-forwarded-for", "origin", "traceparent"] {
-        let request = poem::Request::builder().uri_str(ME).header(name, poem::http::HeaderValue::from_bytes(b"\xff\xc0\x80 x").unwrap());
+    for name in
+        ["cookie", "authorization", "user-agent", "accept", "content-type", "x-forwarded-for", "origin", "traceparent"]
+    {
+        let request = poem::Request::builder()
+            .uri_str(ME)
+            .header(name, poem::http::HeaderValue::from_bytes(b"\xff\xc0\x80 x").unwrap());
         let response = poem::Endpoint::get_response(app.endpoint(), request.finish()).await;
         assert_eq!(response.status().as_u16(), 401, "{name}");
     }

@@ -40,10 +40,12 @@ impl MakeWriter<'_> for Lines {
 
 /// Requests that try to begin a line, colour the terminal or close a string, wherever text of a client can end up.
 async fn attack(app: &TestApp) -> Vec<String> {
-    let hostile = "x\r\n{\"level\":\"ERROR\",\"forged\":true}\r\n\u{1b}[31m\u{1b}]0;forged\u{7}\u{9b}31m\",\"forged\":\"";
+    let hostile =
+        "x\r\n{\"level\":\"ERROR\",\"forged\":true}\r\n\u{1b}[31m\u{1b}]0;forged\u{7}\u{9b}31m\",\"forged\":\"";
     let in_a_path = "x%0d%0a%7B%22forged%22:true%7D%1b%5B31m%22,%22forged%22:%22";
     let agent = "x\",\"forged\":\"y\\u001b[31m\\r\\n{\"forged\":true}";
-    let browser = app.browser().header("user-agent", agent).header("x-request-id", "forged").header("traceparent", "forged");
+    let browser =
+        app.browser().header("user-agent", agent).header("x-request-id", "forged").header("traceparent", "forged");
     let mut answers = vec![
         browser.get(&format!("/{in_a_path}")).await,
         browser.get(&format!("/api/jobs/{in_a_path}")).await,
@@ -51,11 +53,18 @@ async fn attack(app: &TestApp) -> Vec<String> {
         browser.post_form("/reset", &format!("token={in_a_path}&password={in_a_path}")).await,
         browser.send(poem::http::Method::from_bytes(b"FORGED").unwrap_or_default(), "/api/login", None).await,
     ];
-    for path in ["/api/login", "/api/signup", "/api/reset", "/api/email_verification/confirm", "/api/email_verification/resend"] {
-        let body = json!({ "email": hostile, "password": hostile, "first_name": hostile, "token": hostile, "code": hostile });
+    for path in
+        ["/api/login", "/api/signup", "/api/reset", "/api/email_verification/confirm", "/api/email_verification/resend"]
+    {
+        let body =
+            json!({ "email": hostile, "password": hostile, "first_name": hostile, "token": hostile, "code": hostile });
         answers.push(browser.post(path, body).await);
         answers.push(browser.post(path, json!({ (hostile): hostile })).await);
-        answers.push(browser.post(path, json!({ "email": "ann@example.com", "password": PASSWORD, "first_name": "forged" })).await);
+        answers.push(
+            browser
+                .post(path, json!({ "email": "ann@example.com", "password": PASSWORD, "first_name": "forged" }))
+                .await,
+        );
     }
     answers.iter().filter_map(|answer| answer.header("x-request-id")).map(str::to_owned).collect()
 }
@@ -73,7 +82,8 @@ async fn a_client_cannot_forge_a_line_of_the_json_log() {
     drop(logging);
     app.drain().await;
     let log = lines.text();
-    let parsed: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
+    let parsed: Vec<Value> =
+        log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("{line}"))).collect();
     for id in &requests {
         let of_request = |line: &&Value| line["fields"]["message"] == "request" && line["fields"]["request_id"] == **id;
         assert_eq!(parsed.iter().filter(of_request).count(), 1, "{id}");
@@ -95,7 +105,8 @@ async fn a_client_cannot_colour_the_plain_log() {
     app.drain().await;
     let log = capture.text();
     for id in &requests {
-        let lines: Vec<_> = log.lines().filter(|line| line.contains(id.as_str()) && line.contains("duration_ms")).collect();
+        let lines: Vec<_> =
+            log.lines().filter(|line| line.contains(id.as_str()) && line.contains("duration_ms")).collect();
         assert_eq!(lines.len(), 1, "{lines:#?}");
     }
     for line in log.lines() {

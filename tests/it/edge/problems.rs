@@ -11,9 +11,30 @@ const EMAIL: &str = "ann@example.com";
 
 /// What no answer may contain: paths, types, statements and texts of libraries.
 const INSIDE: [&str; 24] = [
-    "panicked", "RUST_BACKTRACE", ".rs:", "/src/", "/root/", "/home/", "/tmp/", "sqlx", "SqlxError", "sea_orm", "DbErr",
-    "SELECT ", "INSERT ", "UPDATE ", "no such table", "relation \"", "poem", "serde", "LoginRequest", "SignUpRequest",
-    "Request`", "stack backtrace", "lost_", "Uuid",
+    "panicked",
+    "RUST_BACKTRACE",
+    ".rs:",
+    "/src/",
+    "/root/",
+    "/home/",
+    "/tmp/",
+    "sqlx",
+    "SqlxError",
+    "sea_orm",
+    "DbErr",
+    "SELECT ",
+    "INSERT ",
+    "UPDATE ",
+    "no such table",
+    "relation \"",
+    "poem",
+    "serde",
+    "LoginRequest",
+    "SignUpRequest",
+    "Request`",
+    "stack backtrace",
+    "lost_",
+    "Uuid",
 ];
 
 /// One operation of the document.
@@ -133,10 +154,20 @@ async fn every_refusal_is_a_documented_problem() {
         let Operation { method, path, takes_json, .. } = operation;
         let long = format!("\"{}\"", "a".repeat(70_000));
         let bodies = [
-            (JSON, ""), (JSON, "{"), (JSON, "{}"), (JSON, "[]"), (JSON, "null"), (JSON, "{\"a\":1,\"a\":2}"),
+            (JSON, ""),
+            (JSON, "{"),
+            (JSON, "{}"),
+            (JSON, "[]"),
+            (JSON, "null"),
+            (JSON, "{\"a\":1,\"a\":2}"),
             (JSON, "{\"email\":1,\"password\":[],\"token\":{},\"code\":false,\"login_id\":\"x\",\"new_password\":0}"),
-            (JSON, "{\"email\":\"\",\"password\":\"\",\"token\":\"\",\"code\":\"\",\"login_id\":\"\",\"new_password\":\"\"}"),
-            (JSON, long.as_str()), ("text/plain", "x"), ("application/xml", "<a/>"),
+            (
+                JSON,
+                "{\"email\":\"\",\"password\":\"\",\"token\":\"\",\"code\":\"\",\"login_id\":\"\",\"new_password\":\"\"}",
+            ),
+            (JSON, long.as_str()),
+            ("text/plain", "x"),
+            ("application/xml", "<a/>"),
         ];
         for (content_type, body) in bodies.into_iter().filter(|_| takes_json) {
             let what = format!("{method} {path} {content_type} {}", &body[..body.len().min(40)]);
@@ -157,7 +188,11 @@ async fn every_refusal_is_a_documented_problem() {
             for method in [&method, &Method::PUT] {
                 let answer = caller.send(method.clone(), &path, None).await;
                 if answer.status >= 400 {
-                    codes.insert(assert_problem(&answer, &documented, &format!("{method} {}", &path[..path.len().min(80)])));
+                    codes.insert(assert_problem(
+                        &answer,
+                        &documented,
+                        &format!("{method} {}", &path[..path.len().min(80)]),
+                    ));
                 }
             }
         }
@@ -165,8 +200,18 @@ async fn every_refusal_is_a_documented_problem() {
     app.drain().await;
     // So much was reached; which of the others can be, their own tests show.
     for code in [
-        "body_too_large", "csrf_rejected", "headers_too_large", "invalid_json", "invalid_request", "invalid_token",
-        "method_not_allowed", "not_found", "unauthenticated", "unsupported_media_type", "uri_too_long", "validation_failed",
+        "body_too_large",
+        "csrf_rejected",
+        "headers_too_large",
+        "invalid_json",
+        "invalid_request",
+        "invalid_token",
+        "method_not_allowed",
+        "not_found",
+        "unauthenticated",
+        "unsupported_media_type",
+        "uri_too_long",
+        "validation_failed",
     ] {
         assert!(codes.contains(code), "{code} is not among {codes:?}");
     }
@@ -181,8 +226,11 @@ async fn a_problem_has_the_shape_that_the_document_describes() {
     let described: BTreeSet<_> = schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
     let known = ["type", "title", "status", "code", "detail", "instance", "retry_after_seconds", "errors"];
     assert_eq!(described, known.into_iter().collect());
-    for operation in document["paths"].as_object().unwrap().values().flat_map(|methods| methods.as_object().unwrap().values()) {
-        let failures = operation["responses"].as_object().unwrap().iter().filter(|(status, _)| !status.starts_with(['2', '3']));
+    for operation in
+        document["paths"].as_object().unwrap().values().flat_map(|methods| methods.as_object().unwrap().values())
+    {
+        let failures =
+            operation["responses"].as_object().unwrap().iter().filter(|(status, _)| !status.starts_with(['2', '3']));
         let failures: Vec<_> = failures.collect();
         assert!(!failures.is_empty(), "{}", operation["operationId"]);
         for (status, response) in failures {

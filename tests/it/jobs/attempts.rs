@@ -166,7 +166,8 @@ async fn the_reaper_takes_over_what_was_abandoned_and_nothing_else() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_restarted_process_takes_its_jobs_up_at_once() {
     let app = app(Settings::default()).await;
-    let (running, sent) = (enqueue_one(&app, &Chore { number: 1 }).await, enqueue_one(&app, &Chore { number: 2 }).await);
+    let (running, sent) =
+        (enqueue_one(&app, &Chore { number: 1 }).await, enqueue_one(&app, &Chore { number: 2 }).await);
     claim(&app, running, "killed").await.unwrap();
     change(&app, "UPDATE jobs SET state = 'dispatched', dispatched_at = created_at WHERE id = $1", sent).await;
     reaper::after_restart(&app.kernel).await.unwrap();

@@ -37,7 +37,8 @@ async fn repeated_messages_have_one_effect_and_one_mail() {
         enqueue_one(&app, &Letter { to: format!("reader-{number}@example.com") }).await;
     }
     until("all jobs are done", async || {
-        app.count_jobs("testing.chore", JobState::Done).await + app.count_jobs("testing.letter", JobState::Done).await == 40
+        app.count_jobs("testing.chore", JobState::Done).await + app.count_jobs("testing.letter", JobState::Done).await
+            == 40
     })
     .await;
     let wire = works.stop().await;

@@ -21,7 +21,12 @@ async fn jobs_are_for_instance_administrators_only() {
     let admin = signed_in(&app, "first@example.com").await;
     let other = signed_in(&app, "second@example.com").await;
     let id = enqueue_one(&app, &Chore { number: 1 }).await;
-    for (get, target) in [(true, "/api/jobs".to_owned()), (true, path(id, "")), (false, path(id, "/retry")), (false, path(id, "/cancel"))] {
+    for (get, target) in [
+        (true, "/api/jobs".to_owned()),
+        (true, path(id, "")),
+        (false, path(id, "/retry")),
+        (false, path(id, "/cancel")),
+    ] {
         let stranger = app.browser();
         let (refused, unknown) = if get {
             (other.get(&target).await, stranger.get(&target).await)
@@ -63,7 +68,10 @@ async fn jobs_are_listed_filtered_and_shown() {
         let answer = admin.get(&format!("/api/jobs?limit=200&{query}")).await.expect(200).json();
         answer["items"].as_array().unwrap().len()
     };
-    assert_eq!((count("state=done&queue=identify").await, count("state=dead").await, count("queue=sweep").await), (5, 0, 0));
+    assert_eq!(
+        (count("state=done&queue=identify").await, count("state=dead").await, count("queue=sweep").await),
+        (5, 0, 0)
+    );
     let shown = admin.get(&format!("/api/jobs/{}", ids[0])).await.expect(200).json();
     assert_eq!((shown["state"].as_str(), shown["attempt"].as_i64()), (Some("done"), Some(1)));
     admin.get(&path(JobId::next(), "")).await.expect_problem(404, "job_not_found");
@@ -106,7 +114,10 @@ async fn jobs_are_retried_and_cancelled_where_that_makes_sense() {
     admin.post(&path(late, "/retry"), json!({})).await.expect_problem(409, "job_state_conflict");
     let user_id = app.user("admin@example.com").await.id.0.to_string();
     let trail = app.dump().await.to_lowercase();
-    let lines: Vec<&str> = trail.lines().filter(|line| line.starts_with("audit_events") && line.contains("'jobs.") || line.contains(",jobs.")).collect();
+    let lines: Vec<&str> = trail
+        .lines()
+        .filter(|line| line.starts_with("audit_events") && line.contains("'jobs.") || line.contains(",jobs."))
+        .collect();
     assert_eq!(lines.len(), 2, "{lines:?}");
     let compact = user_id.replace('-', "");
     for line in lines {

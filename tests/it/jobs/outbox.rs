@@ -77,7 +77,8 @@ async fn dedup_keys_begin_with_the_name_of_their_job() {
     let app = app(Settings::default()).await;
     enqueue_one(&app, &Single { number: 5 }).await;
     enqueue_one(&app, &shared::jobs::sweep::SweepFinishedJobs { window: 5 }).await;
-    let names: BTreeSet<_> = app.unfinished_jobs().await.iter().map(|job| job.split(' ').next().unwrap().to_owned()).collect();
+    let names: BTreeSet<_> =
+        app.unfinished_jobs().await.iter().map(|job| job.split(' ').next().unwrap().to_owned()).collect();
     assert_eq!(names.len(), 2, "{names:?}");
     run_due(&app).await;
 }

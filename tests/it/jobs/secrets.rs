@@ -44,7 +44,8 @@ async fn no_secret_is_in_a_payload_or_crosses_the_broker() {
     let text = text_of(&app, "Your code to sign in").await;
     secrets.extend([code_in(&text), token_in(&text)]);
     let pending = &login["email_mfa"];
-    let body = json!({ "login_id": pending["login_id"], "login_token": pending["login_token"], "code": code_in(&text) });
+    let body =
+        json!({ "login_id": pending["login_id"], "login_token": pending["login_token"], "code": code_in(&text) });
     let signed_in = program.post("/api/login/email_mfa", body).await.expect(200).json();
     secrets_in(&login, &mut secrets);
     secrets_in(&signed_in, &mut secrets);

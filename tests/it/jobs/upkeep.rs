@@ -153,13 +153,20 @@ async fn a_job_whose_purpose_is_over_expires() {
 async fn a_running_process_keeps_its_table_in_order() {
     let app = quick_app().await;
     let id = enqueue_one(&app, &Chore { number: 1 }).await;
-    app.execute("UPDATE jobs SET state = 'running', attempt = 1, fence = 1, lease_owner = 'gone', lease_until = 0").await;
+    app.execute("UPDATE jobs SET state = 'running', attempt = 1, fence = 1, lease_owner = 'gone', lease_until = 0")
+        .await;
     let works = Works::start(&app, Wire::default()).await;
     until("the abandoned job is done", async || job(&app, id).await.0 == JobState::Done).await;
     until("the schedule is done", async || scheduled(&app).await > SCHEDULE.len()).await;
     assert_eq!(effects(&app).await, 1);
-    assert_eq!(app.number("SELECT COUNT(*) AS number FROM leases WHERE role = 'maintenance' AND held_until > 0").await, 1);
+    assert_eq!(
+        app.number("SELECT COUNT(*) AS number FROM leases WHERE role = 'maintenance' AND held_until > 0").await,
+        1
+    );
     works.stop().await;
-    assert_eq!(app.number("SELECT COUNT(*) AS number FROM leases WHERE role = 'maintenance' AND held_until > 0").await, 0);
+    assert_eq!(
+        app.number("SELECT COUNT(*) AS number FROM leases WHERE role = 'maintenance' AND held_until > 0").await,
+        0
+    );
     run_due(&app).await;
 }

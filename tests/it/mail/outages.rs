@@ -160,7 +160,10 @@ async fn an_outage_is_visible_and_harms_no_request() {
     assert!(!listed.to_string().contains("@example.com"), "{listed}");
     post.settle(notice).await;
     let dead = admin.get("/api/jobs?state=dead").await.expect(200).json();
-    assert_eq!((dead["items"][0]["id"].as_str(), dead["items"][0]["attempt"].as_i64()), (Some(notice.to_string().as_str()), Some(3)));
+    assert_eq!(
+        (dead["items"][0]["id"].as_str(), dead["items"][0]["attempt"].as_i64()),
+        (Some(notice.to_string().as_str()), Some(3))
+    );
     post.server.restart().await.unwrap();
     admin.post(&format!("/api/jobs/{notice}/retry"), json!({})).await.expect(200);
     app.advance(Duration::from_secs(31));
@@ -189,9 +192,15 @@ async fn refused_credentials_pause_the_queue_and_burn_no_attempt() {
     assert_eq!(report["components"]["mail"]["status"], "not_ready", "{report}");
     let chore = enqueue_one(app, &Chore { number: 1 }).await;
     until("other queues go on", async || job(app, chore).await.0 == JobState::Done).await;
-    post.server.wait_until("it is tried again", super::PATIENCE, |server| server.connections_seen() >= 4).await.unwrap();
+    post.server
+        .wait_until("it is tried again", super::PATIENCE, |server| server.connections_seen() >= 4)
+        .await
+        .unwrap();
     assert!(post.server.connections_seen() <= 12, "the circuit is open: {}", post.server.connections_seen());
-    assert_eq!(app.number("SELECT MAX(attempt) AS number FROM jobs WHERE queue = 'mail' AND state <> 'running'").await, 0);
+    assert_eq!(
+        app.number("SELECT MAX(attempt) AS number FROM jobs WHERE queue = 'mail' AND state <> 'running'").await,
+        0
+    );
     assert_eq!((post.server.messages().len(), post.server.transactions_seen()), (0, 0));
     post.server.set_default(None);
     until("everything is sent", async || post.count("testing.letter", JobState::Done).await == 12).await;

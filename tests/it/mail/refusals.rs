@@ -68,7 +68,8 @@ async fn a_recipient_that_is_refused_for_good_is_left_alone_for_a_day() {
         assert_eq!(post.ledger(refused).await.as_deref(), Some("rejected"));
         app.advance(Duration::from_secs(3600));
         assert_eq!(run_due(app).await, 0, "it is not tried again");
-        let (next, other) = (enqueue_one(app, &letter("Gone@Example.com")).await, enqueue_one(app, &letter("b@example.com")).await);
+        let (next, other) =
+            (enqueue_one(app, &letter("Gone@Example.com")).await, enqueue_one(app, &letter("b@example.com")).await);
         run_due(app).await;
         assert_eq!(job(app, next).await, (JobState::Dead, 1, Some("recipient suppressed".into())));
         assert_eq!(post.ledger(next).await.as_deref(), Some("suppressed"));

@@ -34,7 +34,8 @@ async fn a_burst_is_bounded_and_codes_overtake_notices() {
     assert!(post.server.max_concurrent_connections() <= 3, "{}", post.server.max_concurrent_connections());
     assert_eq!(all.len(), NOTICES + 10, "each once");
     until("all jobs are done", async || {
-        post.count("testing.notice", JobState::Done).await + post.count("testing.letter", JobState::Done).await == NOTICES + 10
+        post.count("testing.notice", JobState::Done).await + post.count("testing.letter", JobState::Done).await
+            == NOTICES + 10
     })
     .await;
     works.stop().await;

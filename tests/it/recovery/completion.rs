@@ -55,7 +55,9 @@ async fn complete_after_a_change_in_between_is_refused() {
     let user = app.user(ADA).await;
     let token = new_token(&app, ADA).await;
     let (hashes, browser) = (app.hasher.computed(), app.browser());
-    let tx = app.kernel.db.write_tx().await.unwrap();
+    let (tx, now) = (app.kernel.db.write_tx().await.unwrap(), app.kernel.clock.now());
+    let auth_epoch = users::bump_epoch(&*tx, user.id, now).await.unwrap();
+    sessions::settle(&tx, user.id, None, auth_epoch, now).await.unwrap();
     let change = async {
         // The link has been checked once the new password is hashed; from there it waits for this transaction.
         let begin = Instant::now();
@@ -63,9 +65,6 @@ async fn complete_after_a_change_in_between_is_refused() {
             assert!(begin.elapsed() < Duration::from_secs(20), "nothing is hashed");
             tokio::time::sleep(Duration::from_millis(1)).await;
         }
-        let now = app.kernel.clock.now();
-        let auth_epoch = users::bump_epoch(&*tx, user.id, now).await.unwrap();
-        sessions::settle(&tx, user.id, None, auth_epoch, now).await.unwrap();
         tx.commit().await.unwrap();
     };
     let (answer, ()) = tokio::join!(complete(&browser, &token, FRESH_PASSWORD), change);

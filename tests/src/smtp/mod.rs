@@ -214,6 +214,12 @@ impl SmtpServer {
         lock(&self.shared.log).transactions
     }
 
+    /// Messages that arrived up to their final dot so far, whatever became of them.
+    #[must_use]
+    pub fn bodies_seen(&self) -> usize {
+        lock(&self.shared.log).bodies
+    }
+
     /// Handshakes that did not come about, for instance because the client did not trust the certificate.
     #[must_use]
     pub fn failed_handshakes(&self) -> usize {

@@ -26,6 +26,7 @@ pub(super) struct Log {
     pub(super) open: usize,
     pub(super) max_open: usize,
     pub(super) transactions: usize,
+    pub(super) bodies: usize,
     pub(super) failed_handshakes: usize,
     next_id: usize,
 }

@@ -225,6 +225,7 @@ impl Session {
         let Some(data) = self.wire.read_data().await? else {
             return Ok(Flow::HangUp);
         };
+        self.shared.log(|log| log.bodies += 1);
         tokio::time::sleep(self.shared.plan(|plan| plan.delay)).await;
         if let Some(instead) = strike(mail.fault.as_ref(), Stage::EndOfData).await {
             return self.answer(instead).await;

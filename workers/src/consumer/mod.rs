@@ -54,6 +54,10 @@ pub async fn spawn(
     if queues.iter().any(|queue| registry.sends_mail(*queue)) {
         context.readiness.set(MAIL_COMPONENT, Ok(()));
     }
+    // Known before the first look, or the process would not be ready until the second one.
+    if let Err(error) = context.depths.refresh(&context.kernel).await {
+        tracing::warn!(%error, "the queues could not be read");
+    }
     // Side by side: while RabbitMQ is away each of them takes its time limit.
     let consumers = try_join_all(queues.iter().map(|queue| broker.consume(*queue, concurrency))).await?;
     for (queue, consumer) in queues.iter().zip(consumers) {

@@ -19,6 +19,6 @@ pub async fn send_login_code(ctx: &Context, job: SendLoginCode) -> Result<Option
             "ip": mail.ip,
             "device": phrases::device(mail.user_agent.as_deref()),
         });
-        Mail::new("email_mfa/login_code", &mail.user.email, context)
+        Mail::new("email_mfa/login_code", &mail.user.email, context).owed()
     }))
 }

@@ -19,5 +19,5 @@ pub async fn notify_changed(ctx: &Context, job: NotifyPasswordChanged) -> Result
         "device": phrases::device(event.user_agent.as_deref()),
         "reset_url": phrases::link(&ctx.kernel, "/reset", None),
     });
-    Ok(Some(Mail::new("password/changed", &user.email, context)))
+    Ok(Some(Mail::new("password/changed", &user.email, context).owed()))
 }

@@ -27,5 +27,5 @@ pub async fn notify_email_changed(ctx: &Context, job: NotifyEmailChanged) -> Res
         Side::Old => &change.old,
         Side::New => &change.new,
     };
-    Ok(Some(Mail::new("users/email_changed", to, context)))
+    Ok(Some(Mail::new("users/email_changed", to, context).owed()))
 }

@@ -31,7 +31,7 @@ pub(crate) async fn deliver(context: &Context, mail: &Mail, claim: &Claim) -> Re
         return Ok(Ran::Ended(Ending::Cancelled));
     };
     let message = compose(context, mail, claim)?;
-    if let Some(refused) = open(context, claim, &message.recipient).await? {
+    if let Some(refused) = open(context, claim, (&message.recipient, mail.is_owed)).await? {
         return Ok(refused);
     }
     match send(transport, &message).await {
@@ -60,9 +60,9 @@ pub(crate) async fn deliver(context: &Context, mail: &Mail, claim: &Claim) -> Re
 }
 
 /// Opens the ledger; says how the attempt ends when the mail may not be sent.
-async fn open(context: &Context, claim: &Claim, recipient: &str) -> Result<Option<Ran>, DbErr> {
+async fn open(context: &Context, claim: &Claim, (recipient, is_owed): (&str, bool)) -> Result<Option<Ran>, DbErr> {
     let tx = context.kernel.db.write_tx().await?;
-    let opening = ledger::open(&tx, &context.kernel, claim, recipient).await?;
+    let opening = ledger::open(&tx, &context.kernel, claim, (recipient, is_owed)).await?;
     tx.commit().await?;
     Ok(match opening {
         Opening::Clear => None,

@@ -58,8 +58,14 @@ impl Entry {
     }
 }
 
-/// Opens the row of a mail and decides whether it may be sent. The recipient's budget is asked for once per mail.
-pub(crate) async fn open(tx: &Tx, kernel: &Kernel, claim: &Claim, recipient: &str) -> Result<Opening, DbErr> {
+/// Opens the row of a mail and decides whether it may be sent. The recipient's budget is asked for once per mail, and not
+/// for one that is owed.
+pub(crate) async fn open(
+    tx: &Tx,
+    kernel: &Kernel,
+    claim: &Claim,
+    (recipient, is_owed): (&str, bool),
+) -> Result<Opening, DbErr> {
     let job = operate::find(&**tx, claim.id).await?;
     if !job.is_some_and(|job| job.fence == claim.fence && job.state == JobState::Running) {
         return Ok(Opening::Overtaken);
@@ -86,7 +92,7 @@ pub(crate) async fn open(tx: &Tx, kernel: &Kernel, claim: &Claim, recipient: &st
         suppress(tx, claim.id, "the recipient's server refused a mail for good within the last day").await?;
         return Ok(Opening::Suppressed);
     }
-    if is_first && !mail::within_budget(&**tx, kernel, recipient).await? {
+    if is_first && !is_owed && !mail::within_budget(&**tx, kernel, recipient).await? {
         suppress(tx, claim.id, "the recipient got too many mails").await?;
         return Ok(Opening::OverBudget);
     }

@@ -45,13 +45,23 @@ pub struct Mail {
     pub to: String,
     /// What the template may use.
     pub context: Value,
+    /// Whether it goes out however many mails the recipient got, see [`Mail::owed`].
+    pub is_owed: bool,
 }
 
 impl Mail {
     /// A mail to `to`. `template` is a folder in `workers/templates`.
     #[must_use]
     pub fn new(template: &'static str, to: &str, context: impl Serialize) -> Self {
-        Self { template, to: to.to_owned(), context: Value::from(Serde(&context)) }
+        Self { template, to: to.to_owned(), context: Value::from(Serde(&context)), is_owed: false }
+    }
+
+    /// The same outside of the recipient's budget, for mails that only someone who proved to be the recipient can cause:
+    /// a stranger who has reset links sent must not use up what keeps a code or the notice of a change from its owner.
+    #[must_use]
+    pub fn owed(mut self) -> Self {
+        self.is_owed = true;
+        self
     }
 }
 

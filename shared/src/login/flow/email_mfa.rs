@@ -6,10 +6,7 @@ use sea_orm::DbErr;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{
-    session::{self, SignedIn},
-    start::Context,
-};
+use super::{SignedIn, open, start::Context};
 use crate::{
     audit::{self, AuditEvent},
     client::Client,
@@ -153,7 +150,7 @@ async fn finish(
     };
     let transport = if pending.is_token_transport { Transport::Token } else { Transport::Cookie };
     let proof = Proof { amr: vec!["pwd", "email"] };
-    let mut signed_in = session::open(kernel, &tx, client, (user, context.live.as_ref()), (proof, transport)).await?;
+    let mut signed_in = open(kernel, &tx, client, (user, context.live.as_ref()), (proof, transport)).await?;
     signed_in.device = device;
     tx.commit().await?;
     Ok(signed_in)

@@ -3,7 +3,7 @@
 use sea_orm::{ActiveValue::Set, DbErr};
 use serde_json::json;
 
-use super::session::{self, SignedIn};
+use super::{SignedIn, open};
 use crate::{
     audit::{self, AuditEvent},
     client::Client,
@@ -197,7 +197,7 @@ async fn sign_in(
 ) -> Result<Outcome, LoginError> {
     let tx = kernel.db.write_tx().await?;
     let proof = Proof { amr: vec!["pwd"] };
-    let signed_in = session::open(kernel, &tx, client, (user, context.live.as_ref()), (proof, transport)).await?;
+    let signed_in = open(kernel, &tx, client, (user, context.live.as_ref()), (proof, transport)).await?;
     tx.commit().await?;
     Ok(Outcome::SignedIn(Box::new(signed_in)))
 }

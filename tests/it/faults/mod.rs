@@ -1,0 +1,14 @@
+//! What happens when the processes of an installation, its broker or its network are hurt.
+//!
+//! These tests take PostgreSQL, RabbitMQ and some time; they run when `GATEPOST_TEST_FULL` is set, as `make test-full` does.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+
+mod broker_outage;
+mod deaths;
+mod stack;
+
+/// Whether the tests that need real servers run.
+pub fn full() -> bool {
+    std::env::var_os("GATEPOST_TEST_FULL").is_some_and(|value| !value.is_empty() && value != "0")
+}
