@@ -125,13 +125,13 @@ async fn assert_conforms(fixture: &dyn Fixture) {
     assert!(failed.is_empty(), "{failed:#?}");
 }
 
-/// Jobs, conformance: the in-process broker.
+/// Jobs: the in-process broker.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_in_process_broker_conforms() {
     assert_conforms(&Memory(MemoryBroker::default())).await;
 }
 
-/// Jobs, conformance: RabbitMQ, in a virtual host of its own; without `TEST_AMQP_URL` there is none.
+/// Jobs: RabbitMQ, in a virtual host of its own; without `TEST_AMQP_URL` there is none.
 #[tokio::test(flavor = "multi_thread")]
 async fn rabbitmq_conforms() {
     let Some(vhost) = Vhost::on_shared().await else { return };
@@ -140,7 +140,7 @@ async fn rabbitmq_conforms() {
     rabbit.broker.close().await;
 }
 
-/// T-JOB-03, conformance: RabbitMQ that is killed in mid-batch; only with `TEST_AMQP_NODE`.
+/// T-JOB-03: RabbitMQ that is killed in mid-batch; only with `TEST_AMQP_NODE`.
 #[tokio::test(flavor = "multi_thread")]
 async fn full_rabbitmq_conforms_when_it_is_killed() {
     if !crate::faults::full() {

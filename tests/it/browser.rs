@@ -1,6 +1,8 @@
-//! The mailed links in a real browser: headless Chromium, driven by the WebDriver protocol (W3C WebDriver, level 2).
+//! The mailed links in a real browser: headless Chromium, driven by W3C's `WebDriver` protocol.
 //!
 //! Only with `GATEPOST_TEST_FULL=1`: it needs `chromium` and `chromedriver`.
+
+#![expect(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, reason = "test code: a panic is how it fails")]
 
 use std::{process::Stdio, time::Duration};
 

@@ -103,9 +103,9 @@ async fn code_and_link_are_good_for_fifteen_minutes() {
         let pending = browser.begin_login(ADA, PASSWORD).await;
         (browser, pending, mailed(&app, ADA).await)
     };
-    let begun = "SELECT MAX(created_at) AS number FROM logins";
+    let newest = "SELECT MAX(created_at) AS number FROM logins";
     let (browser, pending, (code, token)) = begin().await;
-    let created_at = Timestamp(app.number(begun).await);
+    let created_at = Timestamp(app.number(newest).await);
     let late = app.gateway_at(created_at + Duration::from_secs(900));
     let browser = browser.through(&late);
     try_code(&browser, &pending, &code).await.expect_problem(400, "login_expired");
@@ -114,7 +114,7 @@ async fn code_and_link_are_good_for_fifteen_minutes() {
     try_code(&browser.through(&in_time), &pending, &code).await.expect(200);
 
     let (browser, _, (_, token)) = begin().await;
-    let in_time = app.gateway_at(Timestamp(app.number(begun).await) + Duration::from_secs(899));
+    let in_time = app.gateway_at(Timestamp(app.number(newest).await) + Duration::from_secs(899));
     try_link(&browser.through(&in_time), &token).await.expect(200);
 }
 

@@ -1,6 +1,6 @@
 //! The whole story of a user, with curl, against a real process; and what is left when the process is killed.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::{
     collections::BTreeMap,

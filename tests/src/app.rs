@@ -1,7 +1,6 @@
 //! An application of its own for each test.
 
 use std::{
-    collections::BTreeMap,
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -19,17 +18,16 @@ use shared::{
     config::{Config, load_from},
     db::Db,
     ids,
-    jobs::{JobState, Queue, operate, relay},
+    jobs::{JobState, Queue, lease, operate, relay},
     kernel::Kernel,
     lifecycle::{CancellationToken, Lifecycle},
     password::HashPool,
     secret::{Keyring, Redacted},
-    users::{self, Email, User},
 };
 use tokio::sync::Mutex;
 use workers::{Context, Registry, mail::Mailer};
 
-use crate::{Caller, Settings, mail::TestMail, settings::UNLIMITED};
+use crate::{Caller, Settings, mail::TestMail, rabbit, settings::UNLIMITED};
 
 /// An application: the real router, handlers and database, and a clock that the test moves.
 pub struct TestApp {
@@ -199,6 +197,10 @@ impl TestApp {
     async fn start_workers(&self) -> Workers {
         let config = &self.kernel.config.broker;
         let broker = broker::connect(config).await.expect("RabbitMQ");
+        // No schedule and no reaper beside the test: it is the leader.
+        let (db, now) = (self.kernel.db.writer(), self.kernel.clock.now());
+        let hold = Duration::from_hours(24 * 3650);
+        lease::acquire(db, "maintenance", "the test", now, hold).await.expect("the lease");
         let mut lifecycle = Lifecycle::new();
         let (context, registry) = (Arc::clone(&self.context), Arc::clone(&self.registry));
         workers::spawn(context, registry, Arc::clone(&broker), &Queue::ALL, &mut lifecycle).await.expect("workers");
@@ -269,85 +271,12 @@ impl TestApp {
         self.mails().await.iter().filter(|mail| mail.to == address).count()
     }
 
-    /// Runs a statement of the test's own.
-    pub async fn execute(&self, sql: &str) {
-        self.kernel.db.writer().execute_unprepared(sql).await.unwrap_or_else(|err| panic!("{sql}: {err}"));
-    }
-
-    /// The number that a query of the test's own gives in its column `number`.
-    ///
-    /// # Panics
-    /// When it gives none.
-    pub async fn number(&self, sql: &str) -> i64 {
-        let statement = Statement::from_string(self.kernel.db.engine(), sql);
-        let row = self.kernel.db.reader().query_one_raw(statement).await.unwrap_or_else(|err| panic!("{sql}: {err}"));
-        row.and_then(|row| row.try_get("", "number").ok()).unwrap_or_else(|| panic!("{sql}: no number"))
-    }
-
-    /// How many rows each table has.
-    pub async fn row_counts(&self) -> BTreeMap<String, i64> {
-        let mut counts = BTreeMap::new();
-        for table in self.tables().await {
-            let count = self.number(&format!("SELECT COUNT(*) AS number FROM {table}")).await;
-            counts.insert(table, count);
-        }
-        counts
-    }
-
-    /// The user with this address.
-    ///
-    /// # Panics
-    /// When there is none.
-    pub async fn user(&self, email: &str) -> User {
-        let address = Email::parse(email).expect("an address");
-        let user = users::find_by_email(self.kernel.db.reader(), &address).await.expect("users");
-        user.unwrap_or_else(|| panic!("nobody has {email}"))
-    }
-
-    /// Everything that is in the database, as text, for searching it. Bytes are in hexadecimal.
-    ///
-    /// # Panics
-    /// When a row cannot be read.
-    pub async fn dump(&self) -> String {
-        let mut dump = String::new();
-        for table in self.tables().await {
-            let statement = Statement::from_string(self.kernel.db.engine(), self.rows_as_text(&table).await);
-            for row in self.kernel.db.reader().query_all_raw(statement).await.expect("rows") {
-                let row: String = row.try_get("", "line").expect("a row as text");
-                dump.push_str(&format!("{table}: {row}\n"));
-            }
-        }
-        dump
-    }
-
-    /// A query for the rows of a table, each as one text: a row of the driver does not print its values.
-    async fn rows_as_text(&self, table: &str) -> String {
-        if self.kernel.db.is_postgres() {
-            return format!("SELECT CAST(entry AS TEXT) AS line FROM {table} AS entry");
-        }
-        let statement = format!("SELECT name FROM pragma_table_info('{table}')");
-        let statement = Statement::from_string(self.kernel.db.engine(), statement);
-        let rows = self.kernel.db.reader().query_all_raw(statement).await.expect("columns");
-        let columns = rows.iter().map(|row| row.try_get::<String>("", "name").expect("a name"));
-        let quoted: Vec<String> = columns.map(|column| format!("quote(\"{column}\")")).collect();
-        format!("SELECT {} AS line FROM {table}", quoted.join(" || ',' || "))
-    }
-
-    async fn tables(&self) -> Vec<String> {
-        let sql = if self.kernel.db.is_postgres() {
-            "SELECT tablename AS name FROM pg_tables WHERE schemaname = current_schema()"
-        } else {
-            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-        };
-        let statement = Statement::from_string(self.kernel.db.engine(), sql);
-        let rows = self.kernel.db.reader().query_all_raw(statement).await.expect("tables");
-        rows.iter().map(|row| row.try_get("", "name").expect("a name")).collect()
-    }
-
     async fn clean_up(&self, workers: Option<Workers>) {
         if let Some(workers) = workers {
             workers.lifecycle.stop(Duration::from_secs(5)).await;
             workers.broker.close().await;
+            let deleted = rabbit::delete_topology(&self.kernel.config.broker).await;
+            assert!(deleted.is_ok() || std::thread::panicking(), "its queues stay: {deleted:?}");
         }
         if let Some(schema) = &self.schema {
             self.execute(&format!("DROP SCHEMA {schema} CASCADE")).await;

@@ -25,6 +25,7 @@ mod app;
 pub mod bench;
 mod caller;
 pub mod generate;
+mod inspect;
 pub mod log;
 mod mail;
 mod process;

@@ -16,20 +16,42 @@ use std::{
     time::{Duration, Instant},
 };
 
-use shared::ids;
+use lapin::{
+    Connection, ConnectionProperties,
+    options::{ExchangeDeleteOptions, QueueDeleteOptions},
+};
+use shared::{broker::BrokerConfig, ids, jobs::Queue};
 
 use crate::free_port;
 
 /// How long a node may take to start.
 const START: Duration = Duration::from_secs(90);
 
-/// Runs rabbitmqctl at a node, or at the server of this machine.
-async fn ctl(node: Option<&str>, arguments: &[&str]) {
+/// Runs rabbitmqctl at a node, or at the server of this machine; gives what it printed.
+async fn ctl(node: Option<&str>, arguments: &[&str]) -> String {
     let mut command = tokio::process::Command::new("rabbitmqctl");
     command.arg("-q").args(node.map(|name| ["-n", name]).into_iter().flatten()).args(arguments).stdin(Stdio::null());
     let output = command.output().await.expect("rabbitmqctl");
     let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "rabbitmqctl {arguments:?}: {said}");
+    said
+}
+
+/// Deletes the queues and exchanges of an application. Every quorum queue reserves file descriptors at the broker; those of
+/// some sixty applications would use up all that a server has by default, and it then answers nobody.
+pub(crate) async fn delete_topology(config: &BrokerConfig) -> Result<(), lapin::Error> {
+    let connection = Connection::connect(config.url.expose(), ConnectionProperties::default()).await?;
+    let channel = connection.create_channel().await?;
+    let prefix = &config.prefix;
+    for queue in Queue::ALL.map(Queue::as_str).into_iter().chain(["dead"]) {
+        let name = format!("{prefix}.{queue}");
+        channel.queue_delete(name.as_str().into(), QueueDeleteOptions::default()).await?;
+    }
+    for exchange in ["jobs", "dead"] {
+        let name = format!("{prefix}.{exchange}");
+        channel.exchange_delete(name.as_str().into(), ExchangeDeleteOptions::default()).await?;
+    }
+    connection.close(200, "done".into()).await
 }
 
 /// A virtual host of one test.
@@ -119,9 +141,9 @@ impl Node {
         Vhost::add(Some(self.name.clone()), &self.url()).await
     }
 
-    /// Runs rabbitmqctl at it.
-    pub async fn ctl(&self, arguments: &[&str]) {
-        ctl(Some(&self.name), arguments).await;
+    /// Runs rabbitmqctl at it; gives what it printed.
+    pub async fn ctl(&self, arguments: &[&str]) -> String {
+        ctl(Some(&self.name), arguments).await
     }
 
     /// Starts it with what is on its disk.

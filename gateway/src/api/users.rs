@@ -97,6 +97,7 @@ impl UsersApi {
     ///
     /// Returns the user that the session belongs to.
     #[oai(path = "/", method = "get", operation_id = "getMe")]
+    #[expect(clippy::unused_async, reason = "operations are asynchronous; the extractor did the waiting")]
     async fn get(&self, state: Data<&AppState>, session: Session) -> poem::Result<Json<User>> {
         Ok(Json(User::of(session.0.user, state.kernel.clock.now())))
     }

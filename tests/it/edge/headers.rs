@@ -1,5 +1,7 @@
 //! What every answer tells browsers.
 
+use std::path::Path;
+
 use harness::{Answer, PASSWORD, Settings, TestApp};
 use poem::http::Method;
 use serde_json::json;
@@ -26,7 +28,7 @@ fn assert_guarded(answer: &Answer, what: &str, is_https: bool) {
     assert_eq!(answer.header("strict-transport-security").is_some(), is_https, "{what}");
     assert_eq!(answer.header("server"), None, "{what}");
     assert!(answer.header("x-request-id").is_some_and(|id| id.len() == 36), "{what}");
-    let is_asset = what.ends_with(".css") || what.ends_with(".js");
+    let is_asset = Path::new(what).extension().is_some_and(|extension| extension == "css" || extension == "js");
     if !is_asset {
         assert_eq!(answer.header("cache-control"), Some("no-store"), "{what}");
     }

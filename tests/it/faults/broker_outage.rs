@@ -127,8 +127,11 @@ async fn full_a_memory_alarm_holds_up_no_request() {
     let users = with_users(&stack, 3).await;
     let node = stack.node.as_ref().unwrap();
     node.ctl(&["set_vm_memory_high_watermark", "absolute", "1MB"]).await;
+    until("the alarm is in force", async || node.ctl(&["eval", "rabbit_alarm:get_alarms()."]).await.contains("memory"))
+        .await;
     stack.server.clear();
     use_it(&stack, &users, "alarm").await;
+    assert_eq!(stack.server.messages().len(), 0, "the broker takes nothing");
     node.ctl(&["set_vm_memory_high_watermark", "0.6"]).await;
     expect_mails(&stack, &users, "alarm", 0).await;
     stack.is_ready().await;

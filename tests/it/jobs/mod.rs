@@ -1,6 +1,6 @@
 //! Tests of the job system: what `shared/src/jobs` promises and what the workers make of it.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
 
 mod attempts;
 mod delivery;
@@ -11,6 +11,7 @@ mod secrets;
 mod upkeep;
 
 use std::{
+    collections::BTreeSet,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -24,7 +25,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 use shared::{
     db::Tx,
-    jobs::{Job, JobId, Queue, Retry},
+    jobs::{Job, JobId, Queue, Retry, operate as table},
 };
 use tokio::sync::Semaphore;
 use workers::{Context, JobError, Registry, mail::Mail};
@@ -121,23 +122,23 @@ async fn hanging(_: &Context, tx: &Tx, job: Hanging) -> Result<(), JobError> {
     std::future::pending().await
 }
 
-fn mail(to: &str) -> Result<Option<Mail>, JobError> {
-    Ok(Some(Mail::new("mail/test_mail", to, json!({}))))
+fn mail(to: &str) -> Mail {
+    Mail::new("mail/test_mail", to, json!({}))
 }
 
 async fn letter(_: &Context, job: Letter) -> Result<Option<Mail>, JobError> {
-    mail(&job.to)
+    Ok(Some(mail(&job.to)))
 }
 
 async fn notice(_: &Context, job: Notice) -> Result<Option<Mail>, JobError> {
-    mail(&job.to)
+    Ok(Some(mail(&job.to)))
 }
 
 async fn stalling(_: &Context, job: Stalling) -> Result<Option<Mail>, JobError> {
     if STALLED.fetch_add(1, Ordering::SeqCst) == 0 {
         GO_ON.acquire().await.map_err(JobError::retry)?.forget();
     }
-    mail(&job.to)
+    Ok(Some(mail(&job.to)))
 }
 
 /// All handlers of the product and those of these tests.
@@ -159,6 +160,12 @@ pub async fn app(settings: Settings) -> TestApp {
 /// An application whose relay and retries are quick.
 pub async fn quick_app() -> TestApp {
     app(Settings::with(|config| config.jobs.poll_milliseconds = 20)).await
+}
+
+/// Names of the jobs that have not ended, each once.
+pub async fn unfinished(app: &TestApp) -> BTreeSet<String> {
+    let jobs = table::list(app.kernel.db.reader(), &table::Filter::default(), 1000).await.unwrap();
+    jobs.into_iter().filter(|job| !job.state.is_final()).map(|job| job.name).collect()
 }
 
 /// How many effects there are.

@@ -137,7 +137,7 @@ fn first_id(list: &str) -> String {
     list.split_whitespace().next().unwrap_or_default().to_owned()
 }
 
-/// Jobs, Q09: the same on the command line, beside a running process: a refused mail is listed as dead with the reason, and
+/// Q09: the same on the command line, beside a running process: a refused mail is listed as dead with the reason, and
 /// sent by a retry; a waiting one is called off.
 #[tokio::test(flavor = "multi_thread")]
 async fn jobs_are_operated_from_the_command_line() {
@@ -166,12 +166,12 @@ async fn jobs_are_operated_from_the_command_line() {
     let id = first_id(&list);
     let (is_well, shown) = run(&installation, &["jobs", "show", &id]).await;
     assert!(is_well && shown.contains("state: Dead") && shown.contains(&id), "{shown}");
-    assert_eq!(run(&installation, &["jobs", "cancel", &id]).await.0, false);
+    assert!(!run(&installation, &["jobs", "cancel", &id]).await.0);
     assert!(run(&installation, &["jobs", "retry", &id]).await.0);
     server.wait_to("refused@example.com", 1, PATIENCE).await.unwrap();
     let done = ["jobs", "list", "--state", "done", "--name", "email_verification.send_verification"];
     until("the retried mail is done", async || run(&installation, &done).await.1.contains(&id)).await;
-    assert_eq!(run(&installation, &["jobs", "retry", &id]).await.0, false);
+    assert!(!run(&installation, &["jobs", "retry", &id]).await.0);
     server.stop().await;
     sign_up("waiting@example.com").await;
     let retrying = ["jobs", "list", "--state", "retrying"];

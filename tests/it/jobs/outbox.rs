@@ -1,7 +1,5 @@
 //! A job and its cause commit together.
 
-use std::collections::BTreeSet;
-
 use harness::{
     PASSWORD, Settings,
     works::{enqueue_one, run_due},
@@ -10,9 +8,9 @@ use serde_json::json;
 use shared::jobs::{JobState, enqueue};
 use tokio::task::JoinSet;
 
-use super::{Chore, Single, app, effects};
+use super::{Chore, Single, app, effects, unfinished};
 
-/// T-JOB-01: a job exists if and only if the transaction of its cause committed.
+/// Jobs: a job exists if and only if the transaction of its cause committed.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_job_exists_if_and_only_if_its_cause_committed() {
     let app = app(Settings::default()).await;
@@ -22,14 +20,14 @@ async fn a_job_exists_if_and_only_if_its_cause_committed() {
     let tx = app.kernel.db.write_tx().await.unwrap();
     enqueue(&tx, app.kernel.clock.as_ref(), &Chore { number: 2 }).await.unwrap();
     drop(tx);
-    assert_eq!(app.unfinished_jobs().await.len(), 0);
+    assert!(unfinished(&app).await.is_empty());
     let id = enqueue_one(&app, &Chore { number: 3 }).await;
     assert_eq!(app.unfinished_jobs().await, [format!("testing.chore {id}")]);
     assert_eq!(run_due(&app).await, 1);
     assert_eq!(app.number("SELECT number FROM effects").await, 3);
 }
 
-/// T-JOB-01: a sign-up whose last statement fails leaves no user and no job; the next one has both.
+/// Jobs: a sign-up whose last statement fails leaves no user and no job; the next one has both.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_request_that_fails_late_leaves_neither_its_rows_nor_its_jobs() {
     let app = app(Settings::default()).await;
@@ -77,8 +75,7 @@ async fn dedup_keys_begin_with_the_name_of_their_job() {
     let app = app(Settings::default()).await;
     enqueue_one(&app, &Single { number: 5 }).await;
     enqueue_one(&app, &shared::jobs::sweep::SweepFinishedJobs { window: 5 }).await;
-    let names: BTreeSet<_> =
-        app.unfinished_jobs().await.iter().map(|job| job.split(' ').next().unwrap().to_owned()).collect();
+    let names = unfinished(&app).await;
     assert_eq!(names.len(), 2, "{names:?}");
     run_due(&app).await;
 }

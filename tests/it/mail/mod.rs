@@ -1,6 +1,6 @@
 //! Tests of outgoing mail: real SMTP, with everything that goes wrong there.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests")]
+#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
 
 mod outages;
 mod refusals;

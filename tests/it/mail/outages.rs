@@ -198,14 +198,17 @@ async fn refused_credentials_pause_the_queue_and_burn_no_attempt() {
         .unwrap();
     assert!(post.server.connections_seen() <= 12, "the circuit is open: {}", post.server.connections_seen());
     assert_eq!(
-        app.number("SELECT MAX(attempt) AS number FROM jobs WHERE queue = 'mail' AND state <> 'running'").await,
+        app.number(
+            "SELECT CAST(MAX(attempt) AS BIGINT) AS number FROM jobs WHERE queue = 'mail' AND state <> 'running'"
+        )
+        .await,
         0
     );
     assert_eq!((post.server.messages().len(), post.server.transactions_seen()), (0, 0));
     post.server.set_default(None);
     until("everything is sent", async || post.count("testing.letter", JobState::Done).await == 12).await;
     until("readiness is green", async || app.browser().get("/health/ready").await.status == 200).await;
-    assert_eq!(app.number("SELECT MAX(attempt) AS number FROM jobs WHERE queue = 'mail'").await, 1);
+    assert_eq!(app.number("SELECT CAST(MAX(attempt) AS BIGINT) AS number FROM jobs WHERE queue = 'mail'").await, 1);
     assert_eq!(post.server.messages().len(), 12);
     works.stop().await;
     run_due(app).await;

@@ -1,0 +1,88 @@
+//! Looking into the database of an application, and changing it behind its back.
+
+use std::collections::BTreeMap;
+
+use sea_orm::{ConnectionTrait, Statement};
+
+use shared::users::{self, Email, User};
+
+use crate::TestApp;
+
+impl TestApp {
+    /// Runs a statement of the test's own.
+    pub async fn execute(&self, sql: &str) {
+        self.kernel.db.writer().execute_unprepared(sql).await.unwrap_or_else(|err| panic!("{sql}: {err}"));
+    }
+
+    /// The number that a query of the test's own gives in its column `number`.
+    ///
+    /// # Panics
+    /// When it gives none.
+    pub async fn number(&self, sql: &str) -> i64 {
+        // PostgreSQL sums into NUMERIC.
+        let as_bigint = format!("SELECT CAST(number AS BIGINT) AS number FROM ({sql}) AS asked");
+        let statement = Statement::from_string(self.kernel.db.engine(), as_bigint);
+        let row = self.kernel.db.reader().query_one_raw(statement).await.unwrap_or_else(|err| panic!("{sql}: {err}"));
+        row.and_then(|row| row.try_get("", "number").ok()).unwrap_or_else(|| panic!("{sql}: no number"))
+    }
+
+    /// How many rows each table has.
+    pub async fn row_counts(&self) -> BTreeMap<String, i64> {
+        let mut counts = BTreeMap::new();
+        for table in self.tables().await {
+            let count = self.number(&format!("SELECT COUNT(*) AS number FROM {table}")).await;
+            counts.insert(table, count);
+        }
+        counts
+    }
+
+    /// The user with this address.
+    ///
+    /// # Panics
+    /// When there is none.
+    pub async fn user(&self, email: &str) -> User {
+        let address = Email::parse(email).expect("an address");
+        let user = users::find_by_email(self.kernel.db.reader(), &address).await.expect("users");
+        user.unwrap_or_else(|| panic!("nobody has {email}"))
+    }
+
+    /// Everything that is in the database, as text, for searching it. Bytes are in hexadecimal.
+    ///
+    /// # Panics
+    /// When a row cannot be read.
+    pub async fn dump(&self) -> String {
+        let mut dump = String::new();
+        for table in self.tables().await {
+            let statement = Statement::from_string(self.kernel.db.engine(), self.rows_as_text(&table).await);
+            for row in self.kernel.db.reader().query_all_raw(statement).await.expect("rows") {
+                let row: String = row.try_get("", "line").expect("a row as text");
+                dump.push_str(&format!("{table}: {row}\n"));
+            }
+        }
+        dump
+    }
+
+    /// A query for the rows of a table, each as one text: a row of the driver does not print its values.
+    async fn rows_as_text(&self, table: &str) -> String {
+        if self.kernel.db.is_postgres() {
+            return format!("SELECT CAST(entry AS TEXT) AS line FROM {table} AS entry");
+        }
+        let statement = format!("SELECT name FROM pragma_table_info('{table}')");
+        let statement = Statement::from_string(self.kernel.db.engine(), statement);
+        let rows = self.kernel.db.reader().query_all_raw(statement).await.expect("columns");
+        let columns = rows.iter().map(|row| row.try_get::<String>("", "name").expect("a name"));
+        let quoted: Vec<String> = columns.map(|column| format!("quote(\"{column}\")")).collect();
+        format!("SELECT {} AS line FROM {table}", quoted.join(" || ',' || "))
+    }
+
+    async fn tables(&self) -> Vec<String> {
+        let sql = if self.kernel.db.is_postgres() {
+            "SELECT tablename AS name FROM pg_tables WHERE schemaname = current_schema()"
+        } else {
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        };
+        let statement = Statement::from_string(self.kernel.db.engine(), sql);
+        let rows = self.kernel.db.reader().query_all_raw(statement).await.expect("tables");
+        rows.iter().map(|row| row.try_get("", "name").expect("a name")).collect()
+    }
+}
