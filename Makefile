@@ -36,7 +36,7 @@ gen: ## write all generated files anew
 	@scripts/setup.sh test
 	scripts/gen.sh
 
-bench: ## measure, in a release build
+bench: ## measure, in a release build; ONLY="session login" for some suites
 	@scripts/setup.sh test
 	cargo build --release --workspace --bins --locked
-	target/release/bench
+	target/release/bench $(ONLY)

@@ -3,6 +3,8 @@
 
 CREATE FUNCTION audit_events_refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'audit_events is append-only'; END $$;
 
+CREATE FUNCTION generations_bump() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE generations SET value = value + 1 WHERE name = 'identity'; RETURN NULL; END $$;
+
 CREATE TABLE audit_events (
     id uuid NOT NULL,
     at bigint NOT NULL,
@@ -49,6 +51,12 @@ CREATE TABLE email_verifications (
 CREATE INDEX email_verifications_address_normalised_idx ON email_verifications USING btree (address_normalised);
 CREATE INDEX email_verifications_link_expires_at_idx ON email_verifications USING btree (link_expires_at);
 CREATE INDEX email_verifications_user_id_idx ON email_verifications USING btree (user_id);
+
+CREATE TABLE generations (
+    name text NOT NULL,
+    value bigint NOT NULL,
+    CONSTRAINT generations_pkey PRIMARY KEY (name)
+);
 
 CREATE TABLE jobs (
     id uuid NOT NULL,
@@ -185,6 +193,7 @@ CREATE UNIQUE INDEX sessions_digest_key ON sessions USING btree (digest);
 CREATE INDEX sessions_expires_at_idx ON sessions USING btree (expires_at);
 CREATE INDEX sessions_revoked_at_idx ON sessions USING btree (revoked_at) WHERE (revoked_at IS NOT NULL);
 CREATE INDEX sessions_user_id_idx ON sessions USING btree (user_id);
+CREATE TRIGGER sessions_update_generation AFTER UPDATE OF revoked_at, auth_epoch, expires_at, reauthenticated_at ON sessions FOR EACH STATEMENT EXECUTE FUNCTION generations_bump();
 
 CREATE TABLE trusted_devices (
     id uuid NOT NULL,
@@ -208,6 +217,8 @@ CREATE TABLE users (
     email text NOT NULL,
     email_normalised text NOT NULL,
     email_verified_at bigint,
+    pending_email text,
+    pending_email_until bigint,
     first_name text,
     last_name text,
     username text,
@@ -220,3 +231,6 @@ CREATE TABLE users (
     CONSTRAINT users_email_normalised_key UNIQUE (email_normalised),
     CONSTRAINT users_pkey PRIMARY KEY (id)
 );
+
+CREATE TRIGGER users_delete_generation AFTER DELETE ON users FOR EACH STATEMENT EXECUTE FUNCTION generations_bump();
+CREATE TRIGGER users_update_generation AFTER UPDATE ON users FOR EACH STATEMENT EXECUTE FUNCTION generations_bump();

@@ -48,6 +48,11 @@ CREATE INDEX "email_verifications_address_normalised_idx" ON "email_verification
 CREATE INDEX "email_verifications_link_expires_at_idx" ON "email_verifications" ("link_expires_at");
 CREATE INDEX "email_verifications_user_id_idx" ON "email_verifications" ("user_id");
 
+CREATE TABLE "generations" (
+    "name" text NOT NULL PRIMARY KEY,
+    "value" integer NOT NULL
+);
+
 CREATE TABLE "jobs" (
     "id" uuid_text NOT NULL PRIMARY KEY,
     "name" text NOT NULL,
@@ -174,6 +179,7 @@ CREATE UNIQUE INDEX "sessions_digest_key" ON "sessions" ("digest");
 CREATE INDEX "sessions_expires_at_idx" ON "sessions" ("expires_at");
 CREATE INDEX "sessions_revoked_at_idx" ON "sessions" ("revoked_at") WHERE revoked_at IS NOT NULL;
 CREATE INDEX "sessions_user_id_idx" ON "sessions" ("user_id");
+CREATE TRIGGER sessions_update_generation AFTER UPDATE OF revoked_at, auth_epoch, expires_at, reauthenticated_at ON sessions BEGIN UPDATE generations SET value = value + 1 WHERE name = 'identity'; END;
 
 CREATE TABLE "trusted_devices" (
     "id" uuid_text NOT NULL PRIMARY KEY,
@@ -196,6 +202,8 @@ CREATE TABLE "users" (
     "email" text NOT NULL,
     "email_normalised" text NOT NULL UNIQUE,
     "email_verified_at" integer NULL,
+    "pending_email" text NULL,
+    "pending_email_until" integer NULL,
     "first_name" text NULL,
     "last_name" text NULL,
     "username" text NULL,
@@ -206,3 +214,6 @@ CREATE TABLE "users" (
     "created_at" integer NOT NULL,
     "updated_at" integer NOT NULL
 );
+
+CREATE TRIGGER users_delete_generation AFTER DELETE ON users BEGIN UPDATE generations SET value = value + 1 WHERE name = 'identity'; END;
+CREATE TRIGGER users_update_generation AFTER UPDATE ON users BEGIN UPDATE generations SET value = value + 1 WHERE name = 'identity'; END;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use shared::{
     broker,
     config::Config,
@@ -126,7 +127,7 @@ async fn test_mail(kernel: &Kernel, to: &str) -> anyhow::Result<Result<String, S
     let to = Email::parse(to)?;
     let tx = kernel.db.write_tx().await?;
     let job = SendTestMail { to: to.address().to_owned() };
-    let id = jobs::enqueue(&tx, kernel.clock.as_ref(), &job).await?;
+    let id = jobs::enqueue(&tx, kernel.clock.as_ref(), &job).await?.context("the job was not added")?;
     tx.commit().await?;
     let begin = Instant::now();
     loop {

@@ -1,6 +1,6 @@
 //! The e-mail step of a login: what a code and a link can do, for whom, how often and for how long.
 
-#![expect(clippy::expect_used, reason = "test code")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "test code")]
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
 //! Signing in with a password: the order of checks, what is told to whom, and what a session replaces.
 
-#![expect(clippy::expect_used, reason = "test code")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "test code")]
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ async fn try_password(caller: &Caller<'_>, email: &str, password: &str) -> Answe
     caller.post("/api/login", json!({ "email": email, "password": password })).await
 }
 
-async fn status_of(answer: Answer) -> String {
+fn status_of(answer: Answer) -> String {
     answer.expect(200).json()["status"].as_str().expect("a status").to_owned()
 }
 
@@ -150,7 +150,7 @@ async fn checks_run_in_their_order() {
     let browser = app.browser();
     // Credentials come before the proof of the address, and that before the e-mail step.
     try_password(&browser, ADA, OTHER_PASSWORD).await.expect_problem(401, "invalid_credentials");
-    assert_eq!(status_of(try_password(&browser, ADA, PASSWORD).await).await, "email_verification_required");
+    assert_eq!(status_of(try_password(&browser, ADA, PASSWORD).await), "email_verification_required");
     app.drain().await;
     // The limit comes before the credentials, right or wrong, and before the hash.
     let hashes = app.hasher.computed();
@@ -173,7 +173,7 @@ async fn a_bypass_does_not_replace_the_proof_of_the_address() {
     email_mfa::grant_bypass(&app.kernel, user.id, Duration::from_secs(600), "lost mailbox").await.unwrap();
     let answer = try_password(&app.browser(), ADA, PASSWORD).await;
     assert_eq!(answer.set_cookie(SESSION), None);
-    assert_eq!(status_of(answer).await, "email_verification_required");
+    assert_eq!(status_of(answer), "email_verification_required");
     app.drain().await;
 }
 
@@ -275,7 +275,7 @@ async fn a_login_as_someone_else_ends_the_session_before_it() {
     let browser = app.browser();
     browser.log_in(ADA, PASSWORD).await;
     let session_of_ada = browser.cookie(SESSION).unwrap();
-    assert_eq!(status_of(try_password(&browser, BOB, PASSWORD).await).await, "email_mfa_required");
+    assert_eq!(status_of(try_password(&browser, BOB, PASSWORD).await), "email_mfa_required");
     app.drain().await;
     browser.log_in(BOB, PASSWORD).await;
     assert_eq!(browser.get("/api/users/@me").await.expect(200).json()["email"], BOB);
@@ -330,14 +330,14 @@ async fn only_a_live_session_of_the_same_user_exempts() {
     let session = browser.cookie(SESSION).unwrap();
     let answer = try_password(&browser, BOB, PASSWORD).await;
     assert_eq!(answer.set_cookie(SESSION), None);
-    assert_eq!(status_of(answer).await, "email_mfa_required");
+    assert_eq!(status_of(answer), "email_mfa_required");
     // Not visibly our own page: neither `Sec-Fetch-Site` nor `Origin` says that it is.
     let foreign = app.browser().plain();
     foreign.set_cookie(SESSION, &session);
-    assert_eq!(status_of(try_password(&foreign, ADA, PASSWORD).await).await, "email_mfa_required");
+    assert_eq!(status_of(try_password(&foreign, ADA, PASSWORD).await), "email_mfa_required");
     browser.post("/api/logout", json!({})).await.expect(204);
     browser.set_cookie(SESSION, &session);
-    assert_eq!(status_of(try_password(&browser, ADA, PASSWORD).await).await, "email_mfa_required");
+    assert_eq!(status_of(try_password(&browser, ADA, PASSWORD).await), "email_mfa_required");
     app.drain().await;
 }
 
@@ -402,7 +402,7 @@ async fn logins_at_once_upgrade_a_hash_without_harm() {
     password::set(app.kernel.db.writer(), user.id, old, app.kernel.clock.now()).await.unwrap();
     let browsers: Vec<_> = (0..5).map(|_| app.browser()).collect();
     for answer in join_all(browsers.iter().map(|browser| try_password(browser, ADA, PASSWORD))).await {
-        assert_eq!(status_of(answer).await, "email_mfa_required");
+        assert_eq!(status_of(answer), "email_mfa_required");
     }
     app.drain().await;
     let stored = password::find(app.kernel.db.reader(), user.id).await.unwrap().unwrap();

@@ -41,7 +41,7 @@ pub async fn enqueue_one<J: Job>(app: &TestApp, job: &J) -> JobId {
     let tx = app.kernel.db.write_tx().await.expect("a transaction");
     let id = enqueue(&tx, app.kernel.clock.as_ref(), job).await.expect("a job");
     tx.commit().await.expect("a commit");
-    id
+    id.expect("a job of its own")
 }
 
 /// State, attempts and last error of a job.

@@ -50,6 +50,9 @@ macro_rules! scheduled {
 
 scheduled!(SweepFinishedJobs, SweepLogins, SweepResets, SweepVerifications, SweepEndedSessions);
 
+/// Adds the job of a window; `None` when that window has one.
+type Enqueue = for<'a> fn(&'a Tx, Timestamp, i64) -> BoxFuture<'a, Result<Option<JobId>, DbErr>>;
+
 /// One line of the schedule.
 #[derive(Clone, Copy)]
 pub struct Tick {
@@ -57,7 +60,7 @@ pub struct Tick {
     pub name: &'static str,
     /// How often.
     pub cadence: Duration,
-    enqueue: for<'a> fn(&'a Tx, Timestamp, i64) -> BoxFuture<'a, Result<JobId, DbErr>>,
+    enqueue: Enqueue,
 }
 
 impl Tick {

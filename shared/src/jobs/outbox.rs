@@ -12,12 +12,12 @@ use crate::{
     telemetry,
 };
 
-/// Adds a job to the transaction; it exists if and only if the transaction commits. A job whose dedup key is taken
-/// is not added again.
+/// Adds a job to the transaction; it exists if and only if the transaction commits. `None` when the job's dedup key is
+/// taken: it is not added again.
 ///
 /// # Errors
 /// When the payload does not serialise or the database fails.
-pub async fn enqueue<J: Job>(tx: &Tx, clock: &dyn Clock, job: &J) -> Result<JobId, DbErr> {
+pub async fn enqueue<J: Job>(tx: &Tx, clock: &dyn Clock, job: &J) -> Result<Option<JobId>, DbErr> {
     enqueue_at(tx, clock.now(), clock.now(), job).await
 }
 
@@ -25,7 +25,7 @@ pub async fn enqueue<J: Job>(tx: &Tx, clock: &dyn Clock, job: &J) -> Result<JobI
 ///
 /// # Errors
 /// As [`enqueue`].
-pub async fn enqueue_at<J: Job>(tx: &Tx, now: Timestamp, run_at: Timestamp, job: &J) -> Result<JobId, DbErr> {
+pub async fn enqueue_at<J: Job>(tx: &Tx, now: Timestamp, run_at: Timestamp, job: &J) -> Result<Option<JobId>, DbErr> {
     let id = JobId::next();
     let payload = serde_json::to_string(job).map_err(|err| DbErr::Custom(format!("job payload: {err}")))?;
     let row = ActiveModel {
@@ -49,8 +49,11 @@ pub async fn enqueue_at<J: Job>(tx: &Tx, now: Timestamp, run_at: Timestamp, job:
         dispatched_at: Set(None),
         finished_at: Set(None),
     };
-    Entity::insert(row).on_conflict(OnConflict::new().do_nothing().to_owned()).exec_without_returning(&**tx).await?;
+    let skip_taken = OnConflict::new().do_nothing().to_owned();
+    if Entity::insert(row).on_conflict(skip_taken).exec_without_returning(&**tx).await? == 0 {
+        return Ok(None);
+    }
     tx.mark_enqueued();
     metrics::counter!("gatepost_jobs_enqueued_total", "queue" => J::QUEUE.as_str()).increment(1);
-    Ok(id)
+    Ok(Some(id))
 }

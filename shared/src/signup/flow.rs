@@ -73,13 +73,11 @@ async fn judge(kernel: &Kernel, wish: &SignUp) -> Result<(Email, Profile), Signu
 
 /// Counts the sign-up against its network before anything costly happens.
 async fn reserve(kernel: &Kernel, client: &Client) -> Result<(), SignupError> {
-    let tx = kernel.db.write_tx().await?;
     let limit = kernel.config.email_verification.signup_per_network;
     let network = client.network();
     let scope = ("signup.network", network.as_str());
-    let verdict = rate_limit::check(&*tx, &kernel.keys, kernel.clock.now(), limit, scope).await?;
-    tx.commit().await?;
-    match verdict {
+    // One statement is a transaction of its own.
+    match rate_limit::check(kernel.db.writer(), &kernel.keys, kernel.clock.now(), limit, scope).await? {
         Verdict::Allowed => Ok(()),
         Verdict::Denied(wait) => Err(SignupError::Throttled(wait)),
     }

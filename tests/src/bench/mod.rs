@@ -21,21 +21,31 @@ pub use client::Connection;
 pub use figures::{Figures, Report};
 pub use server::BenchServer;
 
-/// Runs everything and prints a table.
+/// Runs the suites that are named, or all of them, and prints a table.
 ///
 /// # Errors
 /// When the server does not start or answers what it must not.
-pub async fn run() -> anyhow::Result<()> {
+pub async fn run(only: &[String]) -> anyhow::Result<()> {
+    let is_wanted = |suite: &str| only.is_empty() || only.iter().any(|name| name == suite);
     let mut report = Report::default();
-    suites::start(&mut report).await?;
-    let server = BenchServer::start(&[]).await?;
-    let session = server.sign_in("bench@example.test").await?;
-    suites::session(&server, &session, &mut report).await?;
-    suites::login(&server, &mut report).await?;
-    suites::overload(&server, &session, &mut report).await?;
-    suites::timing(&server, &mut report).await?;
-    drop(server);
-    suites::delivery(&mut report).await?;
+    if is_wanted("start") {
+        suites::start(&mut report).await?;
+    }
+    if is_wanted("session") {
+        suites::session(&mut report).await?;
+    }
+    if is_wanted("login") {
+        suites::login(&mut report).await?;
+    }
+    if is_wanted("overload") {
+        suites::overload(&mut report).await?;
+    }
+    if is_wanted("timing") {
+        suites::timing(&mut report).await?;
+    }
+    if is_wanted("delivery") {
+        suites::delivery(&mut report).await?;
+    }
     report.print();
     Ok(())
 }

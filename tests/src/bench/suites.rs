@@ -35,7 +35,9 @@ pub async fn start(report: &mut Report) -> anyhow::Result<()> {
 }
 
 /// GET /api/users/@me: alone, and while bad logins run.
-pub async fn session(server: &BenchServer, session: &str, report: &mut Report) -> anyhow::Result<()> {
+pub async fn session(report: &mut Report) -> anyhow::Result<()> {
+    let server = &BenchServer::start(&[]).await?;
+    let session = &server.sign_in("bench@example.test").await?;
     read_me(server, session, 4, Duration::from_secs(1)).await?;
     let (alone, rate) = read_me(server, session, 32, LOAD).await?;
     let p99 = alone.quantile_ms(0.99);
@@ -96,7 +98,8 @@ async fn bad_logins(host: String, lanes: usize) {
 }
 
 /// Right passwords per second, against what the same cores hash.
-pub async fn login(server: &BenchServer, report: &mut Report) -> anyhow::Result<()> {
+pub async fn login(report: &mut Report) -> anyhow::Result<()> {
+    let server = &BenchServer::start(&[]).await?;
     let cores = available_parallelism()?.get();
     for user in 0..8 {
         server.sign_up(&format!("user{user}@example.test")).await?;
@@ -150,7 +153,10 @@ fn hashes_per_second(cores: usize) -> f64 {
 }
 
 /// More logins than the pool takes.
-pub async fn overload(server: &BenchServer, session: &str, report: &mut Report) -> anyhow::Result<()> {
+pub async fn overload(report: &mut Report) -> anyhow::Result<()> {
+    let server = &BenchServer::start(&[]).await?;
+    let session = &server.sign_in("bench@example.test").await?;
+    read_me(server, session, 32, Duration::from_secs(1)).await?;
     let before = server.resident_mib()?;
     let cores = available_parallelism()?.get();
     let mut tasks = JoinSet::new();
@@ -195,7 +201,11 @@ pub async fn overload(server: &BenchServer, session: &str, report: &mut Report) 
 
 /// How well times tell known from unknown addresses. The order within a pair alternates, and a pause lets the jobs of
 /// one request end before the next, so that neither class runs beside the other's mail more often.
-pub async fn timing(server: &BenchServer, report: &mut Report) -> anyhow::Result<()> {
+pub async fn timing(report: &mut Report) -> anyhow::Result<()> {
+    let server = &BenchServer::start(&[]).await?;
+    for user in 1..=2 {
+        server.sign_up(&format!("user{user}@example.test")).await?;
+    }
     let mut connection = Connection::open(&server.host).await?;
     for (what, path, password) in [("login", "/api/login", Some("wrong")), ("reset", "/api/reset", None)] {
         let mut times = [Vec::new(), Vec::new()];

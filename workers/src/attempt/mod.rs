@@ -67,9 +67,9 @@ pub async fn run(
     hurry: &CancellationToken,
 ) -> Result<Option<&'static str>, DbErr> {
     let kernel = &context.kernel;
-    let tx = kernel.db.write_tx().await?;
-    let claimed = receipts::claim(&*tx, id, &context.owner, kernel.clock.now(), kernel.config.jobs.lease()).await?;
-    tx.commit().await?;
+    // One statement is a transaction of its own.
+    let (db, now) = (kernel.db.writer(), kernel.clock.now());
+    let claimed = receipts::claim(db, id, &context.owner, now, kernel.config.jobs.lease()).await?;
     let Some(claim) = claimed else {
         tracing::debug!(job_id = %id, "nothing to claim; the message was a duplicate");
         return Ok(None);

@@ -108,13 +108,11 @@ pub async fn start(
 
 /// Counts the attempt before anything is verified. Lockout per account belongs here as well.
 async fn reserve_attempt(kernel: &Kernel, client: &Client) -> Result<(), LoginError> {
-    let tx = kernel.db.write_tx().await?;
     let network = client.network();
     let scope = ("login.network", network.as_str());
     let limit = kernel.config.login.per_network;
-    let verdict = rate_limit::check(&*tx, &kernel.keys, kernel.clock.now(), limit, scope).await?;
-    tx.commit().await?;
-    match verdict {
+    // One statement is a transaction of its own.
+    match rate_limit::check(kernel.db.writer(), &kernel.keys, kernel.clock.now(), limit, scope).await? {
         Verdict::Allowed => Ok(()),
         Verdict::Denied(wait) => Err(LoginError::Throttled(wait)),
     }
