@@ -147,7 +147,7 @@ impl Bench {
         let tx = self.context.kernel.db.write_tx().await.unwrap();
         let id = enqueue(&tx, self.context.kernel.clock.as_ref(), job).await.unwrap();
         tx.commit().await.unwrap();
-        id
+        id.unwrap()
     }
 
     /// Runs a statement that returns nothing.

@@ -64,7 +64,9 @@ async fn jobs_with_one_dedup_key_exist_once() {
     enqueue_one(&app, &Single { number: 8 }).await;
     assert_eq!(app.count_jobs("testing.single", JobState::Queued).await, 2);
     run_due(&app).await;
-    enqueue_one(&app, &Single { number: 7 }).await;
+    let tx = app.kernel.db.write_tx().await.unwrap();
+    assert_eq!(enqueue(&tx, app.kernel.clock.as_ref(), &Single { number: 7 }).await.unwrap(), None);
+    tx.commit().await.unwrap();
     assert_eq!(app.count_jobs("testing.single", JobState::Done).await, 2);
     assert_eq!((run_due(&app).await, effects(&app).await), (0, 2));
 }
