@@ -9,7 +9,7 @@ use super::load::{ConfigError, figment};
 /// The effective configuration as TOML, every value that can hold a secret masked.
 ///
 /// # Errors
-/// As [`load`].
+/// As [`super::load()`].
 pub fn effective(file: Option<&Path>) -> Result<String, ConfigError> {
     let standard = Path::new("gatepost.toml");
     let file = file.or_else(|| standard.exists().then_some(standard));

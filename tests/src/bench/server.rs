@@ -50,6 +50,21 @@ impl BenchServer {
         Ok(Self { installation, process, host })
     }
 
+    /// Ends the process and starts a gateway on the same database and port. Its broker is away: its jobs wait for workers
+    /// on other machines.
+    ///
+    /// # Errors
+    /// Never; a gateway that does not get ready panics with its logs.
+    pub async fn become_gateway(&mut self) -> anyhow::Result<()> {
+        self.process.signal("TERM").await;
+        self.process.wait(Duration::from_secs(30)).await.context("the server does not end")?;
+        let away = [("BROKER__URL", "amqp://gatepost:gatepost@127.0.0.1:1/gatepost")];
+        self.process = self.installation.start_with("gateway", &["gateway"], &away);
+        let ready = format!("http://{}/health/ready", self.host);
+        self.installation.wait_for(&ready, Duration::from_secs(30)).await;
+        Ok(())
+    }
+
     /// One call on a connection of its own.
     ///
     /// # Errors

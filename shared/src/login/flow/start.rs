@@ -102,7 +102,10 @@ pub async fn start(
         Step::VerifyEmail => ask_for_proof(kernel, client, &user).await,
         Step::SignIn => sign_in(kernel, client, user, context, attempt.transport).await,
         Step::EmailMfa => send_code(kernel, client, &user, attempt.transport).await,
-        Step::EmailNotAvailable => Err(LoginError::EmailNotAvailable),
+        Step::EmailNotAvailable => {
+            audit_stop(kernel, client, &user, "email_not_available").await?;
+            Err(LoginError::EmailNotAvailable)
+        }
     }
 }
 
@@ -183,7 +186,22 @@ async fn ask_for_proof(kernel: &Kernel, client: &Client, user: &User) -> Result<
             LoginError::EmailNotAvailable
         }
     })?;
+    audit_stop(kernel, client, user, "email_verification_required").await?;
     Ok(Outcome::EmailVerificationRequired)
+}
+
+/// Records a right password that leads no further for now.
+async fn audit_stop(kernel: &Kernel, client: &Client, user: &User, next: &str) -> Result<(), DbErr> {
+    let tx = kernel.db.write_tx().await?;
+    let event = AuditEvent {
+        action: "login.start",
+        outcome: audit::Outcome::Failure,
+        user_id: Some(user.id.0),
+        client: Some(client),
+        detail: json!({ "next": next }),
+    };
+    audit::record(&*tx, kernel.clock.as_ref(), event).await?;
+    tx.commit().await
 }
 
 async fn sign_in(
