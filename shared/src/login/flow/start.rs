@@ -130,13 +130,11 @@ async fn verify(
     email: Option<&Email>,
     password: &str,
 ) -> Result<Option<(User, Option<Upgrade>)>, LoginError> {
-    let db = kernel.db.reader();
-    let user = match email {
-        Some(email) => users::find_by_email(db, email).await?,
+    let found = match email {
+        Some(email) => password::find_with_user(kernel.db.reader(), email).await?,
         None => None,
     };
-    let nobody = users::UserId(uuid::Uuid::nil());
-    let stored = password::find(db, user.as_ref().map_or(nobody, |user| user.id)).await?;
+    let (user, stored) = found.map_or((None, None), |(user, stored)| (Some(user), stored));
     if password.len() > kernel.config.password.max_bytes {
         // No stored password is that long; the hash would only cost time.
         return Ok(None);
