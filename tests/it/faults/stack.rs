@@ -1,7 +1,7 @@
 //! An installation of separate processes over PostgreSQL, RabbitMQ and SMTP.
 //!
 //! ```text
-//! gateway ─┬─ PostgreSQL (a database of its own) ─┬─ worker mail, notify, sweep ── SMTP server
+//! gateway ─┬─ PostgreSQL (a database of its own) ─┬─ worker mail, notify, sweep, identify ── SMTP server
 //!          └─ RabbitMQ (a vhost of its own) ──────┘
 //! ```
 
@@ -20,9 +20,7 @@ use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
 use serde_json::{Value, json};
 
 /// The queues, each with a process of its own.
-// `identify` has no jobs yet. RabbitMQ 3.10 was seen not to answer the consumer of a quorum queue that never had a
-// message after its node was killed; the queue joins with its first job.
-pub const QUEUES: [&str; 3] = ["mail", "notify", "sweep"];
+pub const QUEUES: [&str; 4] = ["mail", "notify", "sweep", "identify"];
 
 /// A database of one test.
 struct OwnDatabase {
