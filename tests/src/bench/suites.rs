@@ -115,8 +115,14 @@ pub async fn login(report: &mut Report) -> anyhow::Result<()> {
     report.told("logins of a gateway", &format!("{alone:.1}/s"));
     let ratio = alone / peer;
     report.held("login throughput of a gateway / bare hashing", &format!("{ratio:.2}"), ">= 0.9", ratio >= 0.9);
-    report
-        .told("logins of all in one process, each with its mail", &format!("{whole:.1}/s, ratio {:.2}", whole / peer));
+    report.told("logins of all in one process, each with its mail", &format!("{whole:.1}/s"));
+    let ratio = whole / peer;
+    report.held(
+        "login throughput of all in one process / bare hashing",
+        &format!("{ratio:.2}"),
+        ">= 0.9",
+        ratio >= 0.9,
+    );
     Ok(())
 }
 
