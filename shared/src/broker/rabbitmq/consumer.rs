@@ -13,6 +13,11 @@
 //! such a consumer from an idle one, so an idle one is registered anew on another channel every 20 s; closing the old
 //! channel gives back what was stuck on it.
 //!
+//! A quorum queue may also come back from a killed node without a leader (seen with 3.10, for the queue declared last
+//! before the kill): declaring it succeeds, consuming from it is never answered, and no restart of a client helps. After
+//! a few unanswered registrations in a row the queue is deleted and declared anew. That loses no job: messages are only
+//! references to rows, and what was on the queue is dispatched again.
+//!
 //! It comes back after a broker restart, a closed connection, a channel error (RabbitMQ closes the channel of a
 //! consumer that leaves a message unanswered for 30 minutes), a deleted queue and a recreated virtual host. Prefetch
 //! is set before consuming, because lapin buffers deliveries without a bound. Dropping the consumer ends its task and
@@ -24,7 +29,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt as _;
 use lapin::{
     Channel,
-    options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions},
+    options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, QueueDeleteOptions},
     types::{FieldTable, ShortString},
 };
 use tokio::time::{Instant, sleep, timeout};
@@ -42,6 +47,10 @@ use super::{
 const LOOK: Duration = Duration::from_secs(1);
 /// A consumer that received nothing for this long, and holds nothing, is registered anew.
 const IDLE: Duration = Duration::from_secs(20);
+/// Registrations in a row that a queue may leave unanswered before it is taken for one without a leader.
+const UNANSWERED: u16 = 3;
+/// How long RabbitMQ may take to delete such a queue; it first looks for the leader for 5 s.
+const DELETING: Duration = Duration::from_secs(30);
 
 /// A consumer of one queue.
 pub(super) struct RabbitConsumer {
@@ -126,6 +135,8 @@ enum End {
     Closed,
     /// It was idle.
     Idle,
+    /// RabbitMQ answered everything but the registration.
+    Unanswered,
     /// It broke.
     Lost(BrokerError),
 }
@@ -145,16 +156,27 @@ struct Receiver {
 
 impl Receiver {
     async fn run(self) {
-        let mut failures = 0_u16;
+        let (mut failures, mut unanswered) = (0_u16, 0_u16);
         while !self.closing.is_cancelled() {
             let started = Instant::now();
             match self.session(failures).await {
                 End::Closed => break,
                 End::Idle => {
-                    failures = 0;
+                    (failures, unanswered) = (0, 0);
                     continue;
                 }
-                End::Lost(error) => self.inbox.lost(error),
+                End::Lost(error) => {
+                    unanswered = 0;
+                    self.inbox.lost(error);
+                }
+                End::Unanswered => {
+                    unanswered += 1;
+                    self.inbox.lost(BrokerError::Timeout);
+                    if unanswered == UNANSWERED {
+                        unanswered = 0;
+                        self.discard().await;
+                    }
+                }
             }
             failures = if started.elapsed() > STABLE { 1 } else { failures.saturating_add(1) };
             if !self.pause(failures).await {
@@ -171,7 +193,7 @@ impl Receiver {
         let registered = self.register(failures > 0).await;
         let fresh = registered.is_ok() || failures == 0;
         let end = match registered {
-            Err(error) => End::Lost(error),
+            Err(end) => end,
             Ok(session) => {
                 self.inbox.registered(Arc::clone(&session.channel), session.live.clone());
                 if failures > 0 {
@@ -180,7 +202,12 @@ impl Receiver {
                 self.receive(session).await
             }
         };
-        if let (End::Lost(error), true) = (&end, fresh) {
+        let reason = match &end {
+            End::Lost(error) => Some(error),
+            End::Unanswered => Some(&BrokerError::Timeout),
+            End::Closed | End::Idle => None,
+        };
+        if let (Some(error), true) = (reason, fresh) {
             tracing::warn!(queue = %self.queue, %error, "not consuming; trying again");
         }
         end
@@ -203,22 +230,43 @@ impl Receiver {
         }
     }
 
-    async fn register(&self, declare: bool) -> Result<Session, BrokerError> {
+    async fn register(&self, declare: bool) -> Result<Session, End> {
+        let opening = timeout(self.link.limit(), self.open(declare)).await.unwrap_or(Err(BrokerError::Timeout));
+        let (live, channel) = opening.map_err(End::Lost)?;
+        let options = BasicConsumeOptions::default();
+        let consuming = channel.basic_consume(self.queue.clone(), "".into(), options, FieldTable::default());
+        match timeout(self.link.limit(), consuming).await {
+            Ok(Ok(stream)) => Ok(Session { live, channel: Arc::new(channel), stream }),
+            Ok(Err(error)) => Err(End::Lost(failure::of_use(&error))),
+            Err(_) => Err(End::Unanswered),
+        }
+    }
+
+    /// A channel to consume by, over a topology that is there.
+    async fn open(&self, declare: bool) -> Result<(Live, Channel), BrokerError> {
         let live = self.link.settled().await?;
-        let registering = async {
-            if declare {
-                self.link.topology().declare(&live.connection).await?;
-            }
+        if declare {
+            self.link.topology().declare(&live.connection).await?;
+        }
+        let channel = live.connection.create_channel().await.map_err(|error| failure::of_use(&error))?;
+        let bounded = channel.basic_qos(self.prefetch, BasicQosOptions::default()).await;
+        bounded.map_err(|error| failure::of_use(&error))?;
+        Ok((live, channel))
+    }
+
+    /// Deletes a queue without a leader; the next registration declares it anew.
+    async fn discard(&self) {
+        tracing::warn!(queue = %self.queue, "the queue has no leader; deleting it and declaring it anew");
+        let deleting = async {
+            let live = self.link.live()?;
             let channel = live.connection.create_channel().await.map_err(|error| failure::of_use(&error))?;
-            let bounded = channel.basic_qos(self.prefetch, BasicQosOptions::default()).await;
-            bounded.map_err(|error| failure::of_use(&error))?;
-            let options = BasicConsumeOptions::default();
-            let consuming = channel.basic_consume(self.queue.clone(), "".into(), options, FieldTable::default()).await;
-            consuming.map(|stream| (channel, stream)).map_err(|error| failure::of_use(&error))
+            let deleted = channel.queue_delete(self.queue.clone(), QueueDeleteOptions::default()).await;
+            deleted.map_err(|error| failure::of_use(&error))
         };
-        let registered = timeout(self.link.limit(), registering).await.unwrap_or(Err(BrokerError::Timeout));
-        let (channel, stream) = registered?;
-        Ok(Session { live, channel: Arc::new(channel), stream })
+        match timeout(DELETING, deleting).await.unwrap_or(Err(BrokerError::Timeout)) {
+            Ok(_) => {}
+            Err(error) => tracing::warn!(queue = %self.queue, %error, "the queue was not deleted"),
+        }
     }
 
     /// Receives until the session ends. One that is closed or idle is ended in an orderly way.
