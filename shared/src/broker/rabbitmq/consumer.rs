@@ -141,6 +141,17 @@ enum End {
     Lost(BrokerError),
 }
 
+impl End {
+    /// What broke, if anything did.
+    fn reason(&self) -> Option<&BrokerError> {
+        match self {
+            Self::Lost(error) => Some(error),
+            Self::Unanswered => Some(&BrokerError::Timeout),
+            Self::Closed | Self::Idle => None,
+        }
+    }
+}
+
 fn lost(reason: &str) -> End {
     End::Lost(BrokerError::Unreachable(reason.to_owned()))
 }
@@ -202,12 +213,7 @@ impl Receiver {
                 self.receive(session).await
             }
         };
-        let reason = match &end {
-            End::Lost(error) => Some(error),
-            End::Unanswered => Some(&BrokerError::Timeout),
-            End::Closed | End::Idle => None,
-        };
-        if let (Some(error), true) = (reason, fresh) {
+        if let (Some(error), true) = (end.reason(), fresh) {
             tracing::warn!(queue = %self.queue, %error, "not consuming; trying again");
         }
         end
