@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! start     time to ready on an existing database, resident memory idle, after logins, and after giving blocks back
-//! session   GET /api/users/@me over 32 connections: alone, and while 200 bad logins run
+//! session   GET /api/users/@me over 32 connections: alone, against an empty handler, and while 200 bad logins run
 //! login     right passwords per second, against what the same cores hash with the same parameters
 //! overload  more logins than the pool takes: refusals, and memory meanwhile
 //! delivery  from the answer to a request to the mail at the relay
@@ -19,7 +19,7 @@ mod suites;
 
 pub use client::Connection;
 pub use figures::{Figures, Report};
-pub use server::BenchServer;
+pub use server::{BenchServer, EmptyHandler};
 
 /// Runs the suites that are named, or all of them, and prints a table.
 ///

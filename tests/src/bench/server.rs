@@ -126,3 +126,29 @@ impl BenchServer {
         Ok(kib / 1024.0)
     }
 }
+
+/// A poem server whose only handler does nothing: what HTTP itself costs. It ends with this value.
+pub struct EmptyHandler {
+    /// `host:port`.
+    pub host: String,
+    _process: tokio::process::Child,
+}
+
+impl EmptyHandler {
+    /// Starts it and waits until it answers.
+    ///
+    /// # Errors
+    /// When it cannot be started or does not answer.
+    pub async fn start() -> anyhow::Result<Self> {
+        let host = format!("127.0.0.1:{}", free_port());
+        let program = std::env::current_exe()?.with_file_name("empty_handler");
+        let process = tokio::process::Command::new(program).arg(&host).kill_on_drop(true).spawn()?;
+        for _ in 0..200 {
+            if Connection::open(&host).await.is_ok() {
+                return Ok(Self { host, _process: process });
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        anyhow::bail!("the empty handler does not answer")
+    }
+}

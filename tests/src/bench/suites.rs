@@ -11,11 +11,13 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use serde_json::json;
 use tokio::task::JoinSet;
 
-use super::{BenchServer, Connection, Figures, Report};
+use super::{BenchServer, Connection, EmptyHandler, Figures, Report};
 use crate::{PASSWORD, smtp::SmtpServer};
 
 /// How long each load runs.
 const LOAD: Duration = Duration::from_secs(8);
+/// Logins under way per core: enough that a core never waits for a login's disk or network.
+const LANES: usize = 12;
 
 /// Time to ready on an existing database, and resident memory of an idle process.
 pub async fn start(report: &mut Report) -> anyhow::Result<()> {
@@ -34,19 +36,26 @@ pub async fn start(report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// GET /api/users/@me: alone, and while bad logins run.
+/// GET /api/users/@me: alone, against a handler that does nothing, and while bad logins run.
 pub async fn session(report: &mut Report) -> anyhow::Result<()> {
     let server = &BenchServer::start(&[]).await?;
     let session = &server.sign_in("bench@example.test").await?;
-    read_me(server, session, 4, Duration::from_secs(1)).await?;
-    let (alone, rate) = read_me(server, session, 32, LOAD).await?;
+    let me = (server.host.as_str(), "/api/users/@me", Some(session.as_str()));
+    read(me, 4, Duration::from_secs(1)).await?;
+    let (alone, rate) = read(me, 32, LOAD).await?;
     let p99 = alone.quantile_ms(0.99);
     report.told("GET /api/users/@me, 32 connections", &format!("{rate:.0}/s, median {:.2} ms", alone.quantile_ms(0.5)));
     report.held("GET /api/users/@me, 32 connections, p99", &format!("{p99:.2} ms"), "< 5 ms", p99 < 5.0);
+    let empty = EmptyHandler::start().await?;
+    let (_, most) = read((&empty.host, "/", None), 32, LOAD).await?;
+    drop(empty);
+    report.told("an empty poem handler, 32 connections", &format!("{most:.0}/s"));
+    let ratio = rate / most;
+    report.held("GET /api/users/@me / an empty poem handler", &format!("{ratio:.2}"), ">= 0.5", ratio >= 0.5);
     let mut storm = JoinSet::new();
     storm.spawn(bad_logins(server.host.clone(), 200));
     tokio::time::sleep(Duration::from_millis(200)).await;
-    let (stormy, _) = read_me(server, session, 8, Duration::from_secs(4)).await?;
+    let (stormy, _) = read(me, 8, Duration::from_secs(4)).await?;
     storm.abort_all();
     // What the storm left in the queue is refused within its time limit.
     tokio::time::sleep(Duration::from_secs(3)).await;
@@ -55,16 +64,21 @@ pub async fn session(report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn read_me(server: &BenchServer, session: &str, lanes: usize, load: Duration) -> anyhow::Result<(Figures, f64)> {
+/// Reads a path over that many connections for that long; times, and reads per second.
+async fn read(
+    (host, path, session): (&str, &'static str, Option<&str>),
+    lanes: usize,
+    load: Duration,
+) -> anyhow::Result<(Figures, f64)> {
     let mut tasks = JoinSet::new();
     for _ in 0..lanes {
-        let (host, session) = (server.host.clone(), session.to_owned());
+        let (host, session) = (host.to_owned(), session.map(ToOwned::to_owned));
         tasks.spawn(async move {
             let mut connection = Connection::open(&host).await?;
             let (begin, mut times) = (Instant::now(), Vec::new());
             while begin.elapsed() < load {
                 let sent = Instant::now();
-                let reply = connection.send("GET", "/api/users/@me", Some(&session), "").await?;
+                let reply = connection.send("GET", path, session.as_deref(), "").await?;
                 ensure!(reply.status == 200, "{} {}", reply.status, reply.body);
                 times.push(sent.elapsed());
             }
@@ -106,9 +120,9 @@ pub async fn login(report: &mut Report) -> anyhow::Result<()> {
         server.sign_up(&format!("user{user}@example.test")).await?;
     }
     let before = tokio::task::spawn_blocking(move || hashes_per_second(cores)).await?;
-    let whole = logins_per_second(&server.host, cores * 4).await?;
+    let whole = logins_per_second(&server.host, cores * LANES).await?;
     server.become_gateway().await?;
-    let alone = logins_per_second(&server.host, cores * 4).await?;
+    let alone = logins_per_second(&server.host, cores * LANES).await?;
     let after = tokio::task::spawn_blocking(move || hashes_per_second(cores)).await?;
     let peer = f64::midpoint(before, after);
     report.told("bare argon2id, all cores, memory reused", &format!("{peer:.1}/s"));
@@ -171,7 +185,7 @@ fn hashes_per_second(cores: usize) -> f64 {
 pub async fn overload(report: &mut Report) -> anyhow::Result<()> {
     let server = &BenchServer::start(&[]).await?;
     let session = &server.sign_in("bench@example.test").await?;
-    read_me(server, session, 32, Duration::from_secs(1)).await?;
+    read((&server.host, "/api/users/@me", Some(session.as_str())), 32, Duration::from_secs(1)).await?;
     let before = server.resident_mib()?;
     let cores = available_parallelism()?.get();
     let mut tasks = JoinSet::new();
@@ -203,7 +217,7 @@ pub async fn overload(report: &mut Report) -> anyhow::Result<()> {
     let growth = peak - before;
     report.held("memory growth meanwhile", &format!("{growth:.1} MiB"), &format!("< {bound:.0} MiB"), growth < bound);
     tokio::time::sleep(Duration::from_secs(7)).await;
-    read_me(server, session, 1, Duration::from_millis(200)).await?;
+    read((&server.host, "/api/users/@me", Some(session.as_str())), 1, Duration::from_millis(200)).await?;
     let after = server.resident_mib()?;
     report.held(
         "resident memory after the blocks are given back",

@@ -13,7 +13,7 @@ use shared::{
     clock::Timestamp,
     db::Tx,
     jobs::{
-        JobId, JobState, operate,
+        JobId, JobState,
         receipts::{Claim, Ending},
     },
     kernel::Kernel,
@@ -66,26 +66,18 @@ pub(crate) async fn open(
     claim: &Claim,
     (recipient, is_owed): (&str, bool),
 ) -> Result<Opening, DbErr> {
-    let job = operate::find(&**tx, claim.id).await?;
-    if !job.is_some_and(|job| job.fence == claim.fence && job.state == JobState::Running) {
-        return Ok(Opening::Overtaken);
-    }
     let hash = mail::recipient_hash(kernel, recipient);
     let is_first = execute(
         tx,
-        "INSERT INTO mail_deliveries (job_id, recipient_hash, state, created_at) VALUES ($1, $2, 'sending', $3)
+        "INSERT INTO mail_deliveries (job_id, recipient_hash, state, created_at)
+         SELECT id, $2, 'sending', $3 FROM jobs WHERE id = $1 AND fence = $4 AND state = 'running'
          ON CONFLICT (job_id) DO NOTHING",
-        [claim.id.0.into(), hash.clone().into(), kernel.clock.now().0.into()],
+        [claim.id.0.into(), hash.clone().into(), kernel.clock.now().0.into(), claim.fence.into()],
     )
     .await?
         == 1;
-    if !is_first {
-        execute(
-            tx,
-            "UPDATE mail_deliveries SET state = 'sending', recipient_hash = $2 WHERE job_id = $1",
-            [claim.id.0.into(), hash.into()],
-        )
-        .await?;
+    if !is_first && !reopen(tx, claim, hash).await? {
+        return Ok(Opening::Overtaken);
     }
     // This mail's own row reads `sending` by now: an operator who retries a rejected mail is not held up by it.
     if mail::is_suppressed(&**tx, kernel, recipient).await? {
@@ -97,6 +89,17 @@ pub(crate) async fn open(
         return Ok(Opening::OverBudget);
     }
     Ok(Opening::Clear)
+}
+
+/// Opens the row of an earlier try again. False when another worker holds the job now.
+async fn reopen(tx: &Tx, claim: &Claim, hash: Vec<u8>) -> Result<bool, DbErr> {
+    let updated = execute(
+        tx,
+        "UPDATE mail_deliveries SET state = 'sending', recipient_hash = $2 WHERE job_id = $1
+         AND EXISTS (SELECT 1 FROM jobs WHERE id = $1 AND fence = $3 AND state = 'running')",
+        [claim.id.0.into(), hash.into(), claim.fence.into()],
+    );
+    updated.await.map(|rows| rows == 1)
 }
 
 /// Writes down how a try ended.

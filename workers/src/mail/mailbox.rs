@@ -2,12 +2,16 @@
 //!
 //! A file is written beside its place, made durable, and moved there, so a reader never sees half of it. It is named
 //! after the job and is a function of the message: a second copy replaces the first with the same bytes. Names sort by
-//! time, because ids of jobs do; the newest thousand are kept.
+//! time, because ids of jobs do; at least the newest thousand are kept, and the oldest go once in a while.
 
 use std::{
     fs::{self, File},
     io::{self, Write as _},
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use async_trait::async_trait;
@@ -18,6 +22,8 @@ use super::{MailTransport, Outgoing, Receipt, SendError};
 
 /// Mails kept.
 const KEPT: usize = 1000;
+/// Old mails are looked for with the first mail of a process, and again after this many.
+const TIDY_AFTER: usize = 64;
 
 /// One mail of the local mailbox.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,13 +48,14 @@ pub struct MailboxMail {
 #[derive(Clone, Debug)]
 pub struct Mailbox {
     folder: PathBuf,
+    written: Arc<AtomicUsize>,
 }
 
 impl Mailbox {
     /// The mailbox in `folder`, which is created with the first mail.
     #[must_use]
     pub fn new(folder: PathBuf) -> Self {
-        Self { folder }
+        Self { folder, written: Arc::default() }
     }
 }
 
@@ -65,7 +72,12 @@ impl MailTransport for Mailbox {
             job_id: message.job_id,
             received_at: message.date,
         };
-        let written = tokio::task::spawn_blocking(move || write(&folder, &mail)).await;
+        let is_tidying = self.written.fetch_add(1, Ordering::Relaxed).is_multiple_of(TIDY_AFTER);
+        let writing = move || {
+            write(&folder, &mail)?;
+            if is_tidying { tidy(&folder) } else { Ok(()) }
+        };
+        let written = tokio::task::spawn_blocking(writing).await;
         match written {
             Ok(Ok(())) => Ok(Receipt { reply: "kept in the local mailbox".to_owned() }),
             Ok(Err(error)) => Err(SendError::Transient(format!("the local mailbox: {error}"))),
@@ -92,7 +104,11 @@ fn write(folder: &Path, mail: &MailboxMail) -> io::Result<()> {
     file.write_all(&serde_json::to_vec_pretty(mail)?)?;
     file.sync_all()?;
     fs::rename(&beside, &place)?;
-    File::open(folder)?.sync_all()?;
+    File::open(folder)?.sync_all()
+}
+
+/// Removes all but the newest.
+fn tidy(folder: &Path) -> io::Result<()> {
     let names = names(folder)?;
     for old in names.iter().take(names.len().saturating_sub(KEPT)) {
         // Another process may have removed it first.
