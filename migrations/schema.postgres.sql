@@ -97,6 +97,16 @@ CREATE TABLE leases (
     CONSTRAINT leases_pkey PRIMARY KEY (role)
 );
 
+CREATE TABLE lockouts (
+    key text NOT NULL,
+    attempts bigint NOT NULL,
+    denied integer NOT NULL,
+    expires_at bigint NOT NULL,
+    CONSTRAINT lockouts_pkey PRIMARY KEY (key)
+);
+
+CREATE INDEX lockouts_expires_at_idx ON lockouts USING btree (expires_at);
+
 CREATE TABLE logins (
     id uuid NOT NULL,
     user_id uuid NOT NULL,

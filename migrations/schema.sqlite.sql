@@ -90,6 +90,15 @@ CREATE TABLE "leases" (
     "held_until" integer NOT NULL
 );
 
+CREATE TABLE "lockouts" (
+    "key" text NOT NULL PRIMARY KEY,
+    "attempts" integer NOT NULL,
+    "denied" integer NOT NULL,
+    "expires_at" integer NOT NULL
+);
+
+CREATE INDEX "lockouts_expires_at_idx" ON "lockouts" ("expires_at");
+
 CREATE TABLE "logins" (
     "id" uuid_text NOT NULL PRIMARY KEY,
     "user_id" uuid_text NOT NULL,

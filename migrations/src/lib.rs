@@ -18,6 +18,7 @@ mod m20261121_000011_create_mail_deliveries;
 mod m20261121_000012_create_rate_limits;
 mod m20261121_000013_create_audit_events;
 mod m20261121_000014_create_generations;
+mod m20261125_000040_create_lockouts;
 
 use sea_orm_migration::{
     prelude::*,
@@ -45,6 +46,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000012_create_rate_limits::Migration),
             Box::new(m20261121_000013_create_audit_events::Migration),
             Box::new(m20261121_000014_create_generations::Migration),
+            Box::new(m20261125_000040_create_lockouts::Migration),
         ]
     }
 }

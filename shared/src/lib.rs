@@ -6,7 +6,7 @@
 //! ```text
 //! kernel   ids clock secret fault client audit config db jobs broker rate_limit telemetry lifecycle
 //!    ▲
-//! users  domains ◄── password  email_mfa ◄── sessions  devices ◄── login  recovery  email_verification  signup
+//! users  domains ◄── password  email_mfa  lockout ◄── sessions  devices ◄── login  recovery  email_verification  signup
 //! ```
 //!
 //! A slice reaches another one only through the functions its `mod.rs` exports; `entity` and `store` are private.
@@ -26,6 +26,7 @@ pub mod ids;
 pub mod jobs;
 pub mod kernel;
 pub mod lifecycle;
+pub mod lockout;
 pub mod login;
 pub mod mail;
 pub mod password;
@@ -47,6 +48,9 @@ pub const CATALOG: &[CatalogEntry] = &[
     entry::<email_verification::SendVerification>(),
     entry::<email_verification::SweepVerifications>(),
     entry::<jobs::sweep::SweepFinishedJobs>(),
+    entry::<lockout::NotifyDisabled>(),
+    entry::<lockout::NotifyLocked>(),
+    entry::<lockout::SweepLockouts>(),
     entry::<login::SweepLogins>(),
     entry::<mail::SendTestMail>(),
     entry::<password::NotifyPasswordChanged>(),
@@ -65,6 +69,7 @@ pub fn problems() -> Vec<&'static ProblemKind> {
         domains::PROBLEMS,
         email_verification::PROBLEMS,
         jobs::problems::PROBLEMS,
+        lockout::PROBLEMS,
         login::PROBLEMS,
         mail::PROBLEMS,
         password::PROBLEMS,

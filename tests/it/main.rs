@@ -9,6 +9,7 @@ mod email_mfa;
 mod email_verification;
 mod faults;
 mod jobs;
+mod lockout;
 mod login;
 mod mail;
 mod password;

@@ -48,6 +48,7 @@ const SLICES: &[Slice] = &[
     slice(0, "users", &["email"]),
     // authenticators
     slice(1, "email_mfa", &["bypass", "proof"]),
+    slice(1, "lockout", &[]),
     slice(1, "password", &["phc", "pool", "strength"]),
     // what a login yields
     slice(2, "devices", &[]),

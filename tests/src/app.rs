@@ -309,6 +309,9 @@ fn test_config(folder: &Path) -> Config {
     config.telemetry.metrics_listen = None;
     // Cheap hashes, except where a test is about them.
     config.password.memory_kib = 64;
+    config.lockout.per_client = UNLIMITED;
+    config.lockout.per_account = UNLIMITED;
+    config.lockout.in_a_row = 0;
     config.login.per_network = UNLIMITED;
     config.mail.per_recipient = UNLIMITED;
     config.mail.per_recipient_long = UNLIMITED;

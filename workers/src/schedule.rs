@@ -13,6 +13,7 @@ use shared::{
     email_verification::SweepVerifications,
     jobs::{Job, JobId, enqueue_at, sweep::SweepFinishedJobs},
     kernel::Kernel,
+    lockout::SweepLockouts,
     login::SweepLogins,
     recovery::SweepResets,
     sessions::SweepEndedSessions,
@@ -25,6 +26,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// All scheduled jobs. A further one is a line here, and its payload's name among those below.
 pub const SCHEDULE: &[Tick] = &[
     Tick::every::<SweepFinishedJobs>(Duration::from_secs(300)),
+    Tick::every::<SweepLockouts>(HOUR),
     Tick::every::<SweepLogins>(HOUR),
     Tick::every::<SweepResets>(HOUR),
     Tick::every::<SweepVerifications>(HOUR),
@@ -48,7 +50,7 @@ macro_rules! scheduled {
     };
 }
 
-scheduled!(SweepFinishedJobs, SweepLogins, SweepResets, SweepVerifications, SweepEndedSessions);
+scheduled!(SweepFinishedJobs, SweepLockouts, SweepLogins, SweepResets, SweepVerifications, SweepEndedSessions);
 
 /// Adds the job of a window; `None` when that window has one.
 type Enqueue = for<'a> fn(&'a Tx, Timestamp, i64) -> BoxFuture<'a, Result<Option<JobId>, DbErr>>;

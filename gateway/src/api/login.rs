@@ -194,7 +194,11 @@ impl LoginApi {
 /// What the request brings along besides its proof.
 pub async fn context(state: &AppState, request: &Request) -> Context {
     let device = cookies::read(request.headers(), cookies::device_name(&state.kernel.config.http));
-    Context { live: security::live_session(state, request).await, device_token: device.map(Redacted::new) }
+    Context {
+        live: security::live_session(state, request).await,
+        device_token: device.map(Redacted::new),
+        known_token: None,
+    }
 }
 
 /// What binds a pending login to the client: the given token, or the cookie.

@@ -23,8 +23,9 @@ pub use telemetry::{LogFormat, TelemetryConfig};
 
 use crate::{
     broker::BrokerConfig, db::DatabaseConfig, devices::DevicesConfig, domains::DomainsConfig,
-    email_mfa::EmailMfaConfig, email_verification::EmailVerificationConfig, jobs::JobsConfig, login::LoginConfig,
-    mail::MailConfig, password::PasswordConfig, recovery::RecoveryConfig, secret::Redacted, sessions::SessionsConfig,
+    email_mfa::EmailMfaConfig, email_verification::EmailVerificationConfig, jobs::JobsConfig, lockout::LockoutConfig,
+    login::LoginConfig, mail::MailConfig, password::PasswordConfig, recovery::RecoveryConfig, secret::Redacted,
+    sessions::SessionsConfig,
 };
 
 /// The whole configuration; `shared/config.default.toml` describes every key.
@@ -53,6 +54,8 @@ pub struct Config {
     pub domains: DomainsConfig,
     /// Trusted devices.
     pub devices: DevicesConfig,
+    /// Failed attempts.
+    pub lockout: LockoutConfig,
     /// Signing in.
     pub login: LoginConfig,
     /// The e-mail step of a login.

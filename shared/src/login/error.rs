@@ -7,6 +7,7 @@ use sea_orm::DbErr;
 use crate::{
     domains::SsoEnforced,
     fault::{Fault, ProblemKind, THROTTLED},
+    lockout::LockoutError,
     mail::EMAIL_NOT_AVAILABLE,
     password::Overloaded,
 };
@@ -64,6 +65,9 @@ pub enum LoginError {
     /// Too many attempts or sends.
     #[error("too many attempts")]
     Throttled(Duration),
+    /// Too many failures before this attempt.
+    #[error(transparent)]
+    Lockout(#[from] LockoutError),
     /// The domain demands a provider.
     #[error(transparent)]
     SsoEnforced(#[from] SsoEnforced),
@@ -95,6 +99,7 @@ impl From<LoginError> for Fault {
         match err {
             LoginError::InvalidCredentials => Self::of(&INVALID_CREDENTIALS),
             LoginError::Throttled(wait) => Self::of(&THROTTLED).retry_after(wait),
+            LoginError::Lockout(err) => err.into(),
             LoginError::SsoEnforced(err) => err.into(),
             LoginError::Overloaded(err) => err.into(),
             LoginError::EmailNotAvailable => Self::of(&EMAIL_NOT_AVAILABLE).retry_after(Duration::from_secs(3600)),

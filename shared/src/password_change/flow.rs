@@ -7,6 +7,7 @@ use crate::{
     client::Client,
     jobs,
     kernel::Kernel,
+    lockout::{self, Authenticator, Subject},
     password::{self, HashPool, NotifyPasswordChanged, PasswordError},
     sessions::{self, Principal},
     users,
@@ -46,6 +47,8 @@ pub async fn change_password(
     password::set(&*tx, user.id, stored, now).await?;
     let auth_epoch = users::bump_epoch(&*tx, user.id, now).await?;
     sessions::settle(&tx, user.id, Some(principal.session_id), auth_epoch, now).await?;
+    let subject = Subject { account: &user.email_normalised, device: None };
+    lockout::enable(kernel, &tx, client, subject, Authenticator::Password).await?;
     let audit_id = audit::record(&*tx, kernel.clock.as_ref(), event(client, user.id, Outcome::Success)).await?;
     jobs::enqueue(&tx, kernel.clock.as_ref(), &NotifyPasswordChanged { user_id: user.id, audit_id }).await?;
     tx.commit().await?;

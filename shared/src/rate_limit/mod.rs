@@ -35,7 +35,9 @@ impl Limit {
         self.window() / self.count.max(1)
     }
 
-    fn window(self) -> Duration {
+    /// How long the whole of it takes.
+    #[must_use]
+    pub fn window(self) -> Duration {
         Duration::from_secs(self.per_seconds)
     }
 }
@@ -71,7 +73,7 @@ pub async fn check<C: ConnectionTrait>(
     if limit.count == 0 {
         return Ok(Verdict::Allowed);
     }
-    let key = format!("{scope}:{}", encode(&keys.blind("rate_limit", &[scope.as_bytes(), identifier.as_bytes()])));
+    let key = key(keys, (scope, identifier));
     let interval = micros(limit.interval());
     let horizon = now + limit.window();
     let statement = Statement::from_sql_and_values(
@@ -86,6 +88,31 @@ pub async fn check<C: ConnectionTrait>(
     }
     let conforms_at = Timestamp(arrival.saturating_add(interval)) - limit.window();
     Ok(Verdict::Denied(conforms_at.since(now).max(Duration::from_secs(1))))
+}
+
+fn key(keys: &Keyring, (scope, identifier): (&str, &str)) -> String {
+    format!("{scope}:{}", encode(&keys.blind("rate_limit", &[scope.as_bytes(), identifier.as_bytes()])))
+}
+
+/// Takes one event back that [`check`] allowed.
+///
+/// # Errors
+/// When the database fails; the event then stays counted.
+pub async fn give_back<C: ConnectionTrait>(
+    db: &C,
+    keys: &Keyring,
+    limit: Limit,
+    scope: (&str, &str),
+) -> Result<(), DbErr> {
+    if limit.count == 0 {
+        return Ok(());
+    }
+    let statement = Statement::from_sql_and_values(
+        db.get_database_backend(),
+        "UPDATE rate_limits SET tat = tat - $2 WHERE key = $1",
+        [key(keys, scope).into(), micros(limit.interval()).into()],
+    );
+    db.execute_raw(statement).await.map(|_| ())
 }
 
 const CHECK: &str = "\

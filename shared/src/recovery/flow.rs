@@ -10,6 +10,7 @@ use crate::{
     db::Tx,
     domains, email_verification, jobs,
     kernel::Kernel,
+    lockout::{self, Authenticator, Subject},
     password::{self, HashPool, NotifyPasswordChanged, Overloaded, PasswordError, StoredPassword},
     rate_limit::{self, Verdict},
     secret::{Keyring, SignedId},
@@ -143,6 +144,10 @@ async fn take_effect(
     users::mark_verified(&**tx, user.id, now).await?;
     email_verification::cancel_all(tx, user.id, now).await?;
     sessions::settle(tx, user.id, None, auth_epoch, now).await?;
+    let subject = Subject { account: &user.email_normalised, device: None };
+    for authenticator in [Authenticator::Password, Authenticator::EmailCode] {
+        lockout::enable(kernel, tx, client, subject, authenticator).await?;
+    }
     let event = AuditEvent {
         action: "recovery.complete",
         outcome: Outcome::Success,

@@ -96,6 +96,8 @@ impl Stack {
             .set("JOBS__LEASE_SECONDS", "8")
             .set("JOBS__REDISPATCH_SECONDS", "3")
             .set("PASSWORD__THREADS", "1")
+            .set("LOCKOUT__PER_CLIENT__COUNT", "0")
+            .set("LOCKOUT__PER_ACCOUNT__COUNT", "0")
             .set("LOGIN__PER_NETWORK__COUNT", "0")
             .set("EMAIL_MFA__PER_USER__COUNT", "0")
             .set("EMAIL_VERIFICATION__SIGNUP_PER_NETWORK__COUNT", "0")

@@ -26,6 +26,8 @@ impl BenchServer {
     pub async fn start(settings: &[(&str, &str)]) -> anyhow::Result<Self> {
         let host = format!("127.0.0.1:{}", free_port());
         let unlimited = [
+            "LOCKOUT__PER_CLIENT",
+            "LOCKOUT__PER_ACCOUNT",
             "LOGIN__PER_NETWORK",
             "EMAIL_MFA__PER_USER",
             "EMAIL_VERIFICATION__SIGNUP_PER_NETWORK",

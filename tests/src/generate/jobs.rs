@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use shared::{
     CATALOG, email_mfa, email_verification,
     jobs::{CatalogEntry, Job, entry, sweep},
-    login, mail, password, recovery, sessions, signup, users,
+    lockout, login, mail, password, recovery, sessions, signup, users,
 };
 
 /// Where the schema is published.
@@ -146,6 +146,19 @@ pub const PAYLOADS: &[Payload] = &[
     ),
     payload::<email_verification::SweepVerifications>("Delete verifications that are long over.", WINDOW),
     payload::<sweep::SweepFinishedJobs>("Delete finished jobs after the configured time.", WINDOW),
+    payload::<lockout::NotifyDisabled>(
+        "Tell the owner of an account that a way of signing in was disabled.",
+        &[field("audit_id", Shape::Id, "Audit row of it, which says whose account it is.")],
+    ),
+    payload::<lockout::NotifyLocked>(
+        "Tell the owner of an account that somebody guesses, once per window.",
+        &[
+            field("account_id", Shape::Id, "Digest of the account's address."),
+            field("audit_id", Shape::Id, "Audit row of the lock, which says whose account it is."),
+            field("window", Shape::Window, "Time divided by the length of a lock."),
+        ],
+    ),
+    payload::<lockout::SweepLockouts>("Delete counts of failures that restrict nothing any more.", WINDOW),
     payload::<login::SweepLogins>("Delete pending logins that are long over.", WINDOW),
     payload::<mail::SendTestMail>(
         "Send a test mail to an operator, by the way that every mail goes.",

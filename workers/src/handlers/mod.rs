@@ -3,6 +3,7 @@
 mod email_mfa;
 mod email_verification;
 mod jobs;
+mod lockout;
 mod login;
 mod mail;
 mod password;
@@ -31,6 +32,8 @@ pub fn registry() -> Result<Registry, DuplicateHandler> {
     registry
         .mail(email_mfa::send_login_code)?
         .mail(email_verification::send_verification)?
+        .mail(lockout::notify_disabled)?
+        .mail(lockout::notify_locked)?
         .mail(mail::send_test_mail)?
         .mail(password::notify_changed)?
         .mail(recovery::send_reset_link)?
@@ -38,6 +41,7 @@ pub fn registry() -> Result<Registry, DuplicateHandler> {
         .mail(users::notify_email_changed)?
         .on(email_verification::sweep_verifications)?
         .on(jobs::sweep_finished_jobs)?
+        .on(lockout::sweep_lockouts)?
         .on(login::sweep_logins)?
         .on(recovery::sweep_resets)?
         .on(sessions::sweep_ended)?;

@@ -6,7 +6,7 @@ use sea_orm::DbErr;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{SignedIn, open, start::Context};
+use super::{SignedIn, known_device, open, start::Context};
 use crate::{
     audit::{self, AuditEvent},
     client::Client,
@@ -15,6 +15,7 @@ use crate::{
     email_mfa::{Attempt, SendLoginCode},
     jobs,
     kernel::Kernel,
+    lockout::{self, Authenticator, Reservation, Subject},
     login::{
         LoginError, LoginId,
         entity::{LoginState, Model},
@@ -67,10 +68,12 @@ pub async fn complete_email_mfa(
         (EmailProof::Link(_), None) => return Err(LoginError::NotFound),
     };
     let pending = find_bound(kernel, id, &wish.login_token).await?;
+    let reservation = reserve(kernel, client, &pending, context).await?;
     let tx = kernel.db.write_tx().await?;
     let max_attempts = kernel.config.email_mfa.max_attempts;
     let Some(pending) = store::reserve_attempt(&*tx, pending.id, max_attempts, now).await? else {
-        drop(tx);
+        lockout::give_back(kernel, &*tx, &reservation).await?;
+        tx.commit().await?;
         // Another request ended it in between; what it is now says why.
         find_bound(kernel, id, &wish.login_token).await?;
         return Err(LoginError::TooManyAttempts);
@@ -82,9 +85,23 @@ pub async fn complete_email_mfa(
         (EmailProof::Link(_), None) => false,
     };
     if !is_right {
-        return refuse(kernel, tx, client, &pending).await;
+        return refuse(kernel, tx, client, &pending, &reservation).await;
     }
+    lockout::succeed(kernel, &tx, &reservation).await?;
     finish(kernel, tx, client, (pending, wish.remember_device), context).await
+}
+
+/// Counts the try among those of the account, whatever they try.
+async fn reserve(
+    kernel: &Kernel,
+    client: &Client,
+    pending: &Model,
+    context: &Context,
+) -> Result<Reservation, LoginError> {
+    let user = users::find(kernel.db.reader(), pending.user_id).await?.ok_or(LoginError::NotFound)?;
+    let device = known_device(kernel, &user.email_normalised, context).await?;
+    let subject = Subject { account: &user.email_normalised, device: device.as_deref() };
+    Ok(lockout::reserve(kernel, client, subject, Authenticator::EmailCode).await?)
 }
 
 /// The waiting login, if this client began it.
@@ -112,7 +129,13 @@ fn attempt(pending: &Model) -> Attempt {
 }
 
 /// Keeps the count of the wrong code, and ends the attempt with the last one.
-async fn refuse(kernel: &Kernel, tx: Tx, client: &Client, pending: &Model) -> Result<SignedIn, LoginError> {
+async fn refuse(
+    kernel: &Kernel,
+    tx: Tx,
+    client: &Client,
+    pending: &Model,
+    reservation: &Reservation,
+) -> Result<SignedIn, LoginError> {
     let is_last = pending.attempts >= kernel.config.email_mfa.max_attempts;
     if is_last {
         store::finish(&*tx, pending.id, LoginState::Dead, kernel.clock.now()).await?;
@@ -125,6 +148,7 @@ async fn refuse(kernel: &Kernel, tx: Tx, client: &Client, pending: &Model) -> Re
         detail: json!({ "login_id": pending.id, "attempts": pending.attempts }),
     };
     audit::record(&*tx, kernel.clock.as_ref(), event).await?;
+    lockout::fail(kernel, &tx, client, reservation, Some(pending.user_id)).await?;
     tx.commit().await?;
     Err(if is_last { LoginError::TooManyAttempts } else { LoginError::InvalidCode })
 }
@@ -150,7 +174,7 @@ async fn finish(
     };
     let transport = if pending.is_token_transport { Transport::Token } else { Transport::Cookie };
     let proof = Proof { amr: vec!["pwd", "email"] };
-    let mut signed_in = open(kernel, &tx, client, (user, context.live.as_ref()), (proof, transport)).await?;
+    let mut signed_in = open(kernel, &tx, client, (user, context), (proof, transport)).await?;
     signed_in.device = device;
     tx.commit().await?;
     Ok(signed_in)

@@ -14,7 +14,8 @@ use crate::{
     db::Tx,
     devices::Trusted,
     kernel::Kernel,
-    sessions::{self, Opened, Principal, Proof, Transport},
+    lockout::{self, Subject},
+    sessions::{self, Opened, Proof, Transport},
     users::User,
 };
 
@@ -32,14 +33,15 @@ pub struct SignedIn {
 }
 
 /// Opens the session in the caller's transaction. The session that the request carried, whoever's it is, ends: its id
-/// never survives a login (fixation), and nothing of another user's session is left.
+/// never survives a login (fixation), and nothing of another user's session is left. The client's failures are forgotten.
 async fn open(
     kernel: &Kernel,
     tx: &Tx,
     client: &Client,
-    (user, live): (User, Option<&Principal>),
+    (user, context): (User, &Context),
     (proof, transport): (Proof, Transport),
 ) -> Result<SignedIn, DbErr> {
+    let live = context.live.as_ref();
     if let Some(live) = live {
         sessions::revoke(&**tx, live.user.id, live.session_id, kernel.clock.now()).await?;
     }
@@ -56,5 +58,13 @@ async fn open(
         }),
     };
     audit::record(&**tx, kernel.clock.as_ref(), event).await?;
+    let device = known_device(kernel, &user.email_normalised, context).await?;
+    let subject = Subject { account: &user.email_normalised, device: device.as_deref() };
+    lockout::forget(kernel, tx, client, subject).await?;
     Ok(SignedIn { user, session, transport, device: None })
+}
+
+/// The device of the request, if it signed in to this account before.
+async fn known_device(_kernel: &Kernel, _account: &str, _context: &Context) -> Result<Option<Vec<u8>>, DbErr> {
+    Ok(None)
 }

@@ -3,7 +3,7 @@
 use sea_orm::{ActiveValue::Set, DbErr};
 use serde_json::json;
 
-use super::{SignedIn, open};
+use super::{SignedIn, known_device, open};
 use crate::{
     audit::{self, AuditEvent},
     client::Client,
@@ -13,6 +13,7 @@ use crate::{
     email_verification::{self, EmailVerificationError},
     jobs,
     kernel::Kernel,
+    lockout::{self, Authenticator, Reservation, Subject},
     login::{
         LoginError, LoginId,
         entity::{ActiveModel, LoginState},
@@ -45,6 +46,8 @@ pub struct Context {
     pub live: Option<Principal>,
     /// The cookie of a trusted device.
     pub device_token: Option<Redacted<String>>,
+    /// The cookie of a device that signed in before.
+    pub known_token: Option<Redacted<String>>,
 }
 
 /// What a step of a login leads to.
@@ -89,9 +92,17 @@ pub async fn start(
         domains::ensure_password_allowed(&kernel.config.domains, email)?;
     }
     let ticket = hasher.reserve()?;
-    reserve_attempt(kernel, client).await?;
-    let found = verify(kernel, ticket, email.as_ref(), attempt.password.expose()).await?;
-    let Some((user, upgrade)) = found else { return refuse(kernel, client, email.as_ref()).await };
+    let tried = email.as_ref().map_or(attempt.email.as_str(), Email::normalised);
+    let reservation = reserve_attempt(kernel, client, tried, context).await?;
+    let found = match verify(kernel, ticket, email.as_ref(), attempt.password.expose()).await {
+        Ok(found) => found,
+        Err(err) => {
+            // Nothing was learnt about the password.
+            lockout::give_back(kernel, kernel.db.writer(), &reservation).await?;
+            return Err(err);
+        }
+    };
+    let Some((user, upgrade)) = found else { return refuse(kernel, client, email.as_ref(), &reservation).await };
     if let Some((before, after)) = upgrade {
         let tx = kernel.db.write_tx().await?;
         password::upgrade(&*tx, user.id, &before, after).await?;
@@ -99,25 +110,39 @@ pub async fn start(
     }
     let facts = facts(kernel, &user, context).await?;
     match step::next(facts) {
-        Step::VerifyEmail => ask_for_proof(kernel, client, &user).await,
-        Step::SignIn => sign_in(kernel, client, user, context, attempt.transport).await,
-        Step::EmailMfa => send_code(kernel, client, &user, attempt.transport).await,
+        Step::VerifyEmail => ask_for_proof(kernel, client, &user, &reservation).await,
+        Step::SignIn => sign_in(kernel, client, user, context, (attempt.transport, &reservation)).await,
+        Step::EmailMfa => send_code(kernel, client, &user, attempt.transport, &reservation).await,
         Step::EmailNotAvailable => {
-            audit_stop(kernel, client, &user, "email_not_available").await?;
+            audit_stop(kernel, client, &user, "email_not_available", &reservation).await?;
             Err(LoginError::EmailNotAvailable)
         }
     }
 }
 
-/// Counts the attempt before anything is verified. Lockout per account belongs here as well.
-async fn reserve_attempt(kernel: &Kernel, client: &Client) -> Result<(), LoginError> {
+/// Counts the attempt before anything is verified: for the account, and for the network unless the device is known.
+async fn reserve_attempt(
+    kernel: &Kernel,
+    client: &Client,
+    tried: &str,
+    context: &Context,
+) -> Result<Reservation, LoginError> {
+    let device = known_device(kernel, tried, context).await?;
+    let subject = Subject { account: tried, device: device.as_deref() };
+    let reservation = lockout::reserve(kernel, client, subject, Authenticator::Password).await?;
+    if device.is_some() {
+        return Ok(reservation);
+    }
     let network = client.network();
     let scope = ("login.network", network.as_str());
     let limit = kernel.config.login.per_network;
     // One statement is a transaction of its own.
     match rate_limit::check(kernel.db.writer(), &kernel.keys, kernel.clock.now(), limit, scope).await? {
-        Verdict::Allowed => Ok(()),
-        Verdict::Denied(wait) => Err(LoginError::Throttled(wait)),
+        Verdict::Allowed => Ok(reservation),
+        Verdict::Denied(wait) => {
+            lockout::give_back(kernel, kernel.db.writer(), &reservation).await?;
+            Err(LoginError::Throttled(wait))
+        }
     }
 }
 
@@ -144,7 +169,12 @@ async fn verify(
     Ok(user.map(|user| (user, stored.zip(found.upgrade))))
 }
 
-async fn refuse(kernel: &Kernel, client: &Client, email: Option<&Email>) -> Result<Outcome, LoginError> {
+async fn refuse(
+    kernel: &Kernel,
+    client: &Client,
+    email: Option<&Email>,
+    reservation: &Reservation,
+) -> Result<Outcome, LoginError> {
     let tx = kernel.db.write_tx().await?;
     let user = match email {
         Some(email) => users::find_by_email(&*tx, email).await?,
@@ -153,11 +183,12 @@ async fn refuse(kernel: &Kernel, client: &Client, email: Option<&Email>) -> Resu
     let event = AuditEvent {
         action: "login.start",
         outcome: audit::Outcome::Failure,
-        user_id: user.map(|user| user.id.0),
+        user_id: user.as_ref().map(|user| user.id.0),
         client: Some(client),
         detail: json!({ "email": email.map(Email::masked) }),
     };
     audit::record(&*tx, kernel.clock.as_ref(), event).await?;
+    lockout::fail(kernel, &tx, client, reservation, user.map(|user| user.id)).await?;
     tx.commit().await?;
     Err(LoginError::InvalidCredentials)
 }
@@ -175,7 +206,12 @@ async fn facts(kernel: &Kernel, user: &User, context: &Context) -> Result<Facts,
     })
 }
 
-async fn ask_for_proof(kernel: &Kernel, client: &Client, user: &User) -> Result<Outcome, LoginError> {
+async fn ask_for_proof(
+    kernel: &Kernel,
+    client: &Client,
+    user: &User,
+    reservation: &Reservation,
+) -> Result<Outcome, LoginError> {
     // The limit of resends holds here too; above it the answer is the same and no further mail goes out.
     email_verification::resend(kernel, client, &user.email).await.map_err(|err| {
         if let EmailVerificationError::Database(err) = err {
@@ -184,13 +220,20 @@ async fn ask_for_proof(kernel: &Kernel, client: &Client, user: &User) -> Result<
             LoginError::EmailNotAvailable
         }
     })?;
-    audit_stop(kernel, client, user, "email_verification_required").await?;
+    audit_stop(kernel, client, user, "email_verification_required", reservation).await?;
     Ok(Outcome::EmailVerificationRequired)
 }
 
 /// Records a right password that leads no further for now.
-async fn audit_stop(kernel: &Kernel, client: &Client, user: &User, next: &str) -> Result<(), DbErr> {
+async fn audit_stop(
+    kernel: &Kernel,
+    client: &Client,
+    user: &User,
+    next: &str,
+    reservation: &Reservation,
+) -> Result<(), DbErr> {
     let tx = kernel.db.write_tx().await?;
+    lockout::succeed(kernel, &tx, reservation).await?;
     let event = AuditEvent {
         action: "login.start",
         outcome: audit::Outcome::Failure,
@@ -207,22 +250,31 @@ async fn sign_in(
     client: &Client,
     user: User,
     context: &Context,
-    transport: Transport,
+    (transport, reservation): (Transport, &Reservation),
 ) -> Result<Outcome, LoginError> {
     let tx = kernel.db.write_tx().await?;
+    lockout::succeed(kernel, &tx, reservation).await?;
     let proof = Proof { amr: vec!["pwd"] };
-    let signed_in = open(kernel, &tx, client, (user, context.live.as_ref()), (proof, transport)).await?;
+    let signed_in = open(kernel, &tx, client, (user, context), (proof, transport)).await?;
     tx.commit().await?;
     Ok(Outcome::SignedIn(Box::new(signed_in)))
 }
 
-async fn send_code(kernel: &Kernel, client: &Client, user: &User, transport: Transport) -> Result<Outcome, LoginError> {
+async fn send_code(
+    kernel: &Kernel,
+    client: &Client,
+    user: &User,
+    transport: Transport,
+    reservation: &Reservation,
+) -> Result<Outcome, LoginError> {
     let now = kernel.clock.now();
     let tx = kernel.db.write_tx().await?;
+    lockout::succeed(kernel, &tx, reservation).await?;
     let per_user = user.id.to_string();
     let limit = kernel.config.email_mfa.per_user;
     let verdict = rate_limit::check(&*tx, &kernel.keys, now, limit, ("email_mfa.user", &per_user)).await?;
     if let Verdict::Denied(wait) = verdict {
+        tx.commit().await?;
         return Err(LoginError::Throttled(wait));
     }
     let login_id = LoginId::next();

@@ -1,0 +1,264 @@
+//! Use cases: counting an attempt, and what its outcome does to the count.
+
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, DbErr};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{LockoutError, NotifyDisabled, NotifyLocked, store};
+use crate::{
+    audit::{self, AuditEvent, Outcome},
+    client::Client,
+    clock::micros,
+    db::Tx,
+    jobs,
+    kernel::Kernel,
+    rate_limit::{self, Verdict},
+    secret::{self, Keyring},
+    users::{self, Email, UserId},
+};
+
+/// How long failures in a row are remembered after the last one.
+const STREAK: Duration = Duration::from_hours(365 * 24);
+
+const PER_ACCOUNT: &str = "lockout.account";
+
+/// What can fail. All share one count per account and client; failures in a row are counted for each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Authenticator {
+    /// The password.
+    Password,
+    /// A mailed code or link.
+    EmailCode,
+    /// A time-based one-time password.
+    Totp,
+    /// A backup code.
+    BackupCode,
+    /// A passkey.
+    Passkey,
+}
+
+impl Authenticator {
+    /// Its name in the audit trail.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+            Self::EmailCode => "email_code",
+            Self::Totp => "totp",
+            Self::BackupCode => "backup_code",
+            Self::Passkey => "passkey",
+        }
+    }
+}
+
+/// Whose account is tried, and with what device.
+#[derive(Clone, Copy, Debug)]
+pub struct Subject<'a> {
+    /// The normalised address, or what was sent in place of one.
+    pub account: &'a str,
+    /// The device, if it signed in to this account before: what `devices::find_known` gives.
+    pub device: Option<&'a [u8]>,
+}
+
+impl Subject<'_> {
+    /// The key of its count.
+    fn client_key(&self, keys: &Keyring, client: &Client) -> String {
+        let network = client.network();
+        let from = self.device.unwrap_or(network.as_bytes());
+        let kind: &[u8] = if self.device.is_some() { b"device" } else { b"network" };
+        format!("client:{}", secret::encode(&keys.blind("lockout", &[kind, self.account.as_bytes(), from])))
+    }
+
+    /// The key of the failures in a row.
+    fn streak_key(&self, keys: &Keyring, authenticator: Authenticator) -> String {
+        let parts: [&[u8]; 3] = [b"streak", self.account.as_bytes(), authenticator.as_str().as_bytes()];
+        format!("streak:{}", secret::encode(&keys.blind("lockout", &parts)))
+    }
+}
+
+/// An attempt that was counted and may be verified.
+#[derive(Clone, Debug)]
+pub struct Reservation {
+    account: String,
+    client_key: String,
+    streak_key: String,
+    authenticator: Authenticator,
+    in_a_row: i64,
+    is_known_device: bool,
+    /// No further one is allowed in this window.
+    is_last: bool,
+}
+
+/// Counts an attempt before anything is verified. One that is refused is not counted.
+///
+/// # Errors
+/// When it must not be verified, or the database fails.
+pub async fn reserve(
+    kernel: &Kernel,
+    client: &Client,
+    subject: Subject<'_>,
+    authenticator: Authenticator,
+) -> Result<Reservation, LockoutError> {
+    // Each statement is a transaction of its own.
+    let (config, db, now) = (&kernel.config.lockout, kernel.db.writer(), kernel.clock.now());
+    let (limit, window) = (config.per_client, config.per_client.window());
+    let client_key = subject.client_key(&kernel.keys, client);
+    let streak_key = subject.streak_key(&kernel.keys, authenticator);
+    let counted = if limit.count > 0 {
+        store::reserve(db, (&client_key, &streak_key), (limit.count, now + window), now).await?
+    } else if config.in_a_row > 0 {
+        store::Counted::unlimited(store::in_a_row(db, &streak_key).await?)
+    } else {
+        store::Counted::unlimited(0)
+    };
+    if config.in_a_row > 0 && counted.in_a_row >= i64::from(config.in_a_row) {
+        return Err(LockoutError::Disabled);
+    }
+    if counted.is_denied {
+        return Err(LockoutError::Locked { wait: counted.expires_at.since(now).max(Duration::from_secs(1)), window });
+    }
+    let reservation = Reservation {
+        account: subject.account.to_owned(),
+        client_key,
+        streak_key,
+        authenticator,
+        in_a_row: counted.in_a_row,
+        is_known_device: subject.device.is_some(),
+        is_last: limit.count > 0 && counted.attempts >= i64::from(limit.count),
+    };
+    if reservation.is_known_device {
+        return Ok(reservation);
+    }
+    let scope = (PER_ACCOUNT, subject.account);
+    match rate_limit::check(db, &kernel.keys, now, config.per_account, scope).await? {
+        Verdict::Allowed => Ok(reservation),
+        Verdict::Denied(wait) => {
+            store::give_back(db, &reservation.client_key).await?;
+            notify_of_many(kernel, client, subject.account).await?;
+            Err(LockoutError::SlowedDown(wait))
+        }
+    }
+}
+
+/// The attempt was not verified after all: it does not count.
+///
+/// # Errors
+/// When the database fails; it then counts.
+pub async fn give_back<C: ConnectionTrait>(kernel: &Kernel, db: &C, reservation: &Reservation) -> Result<(), DbErr> {
+    if kernel.config.lockout.per_client.count > 0 {
+        store::give_back(db, &reservation.client_key).await?;
+    }
+    if !reservation.is_known_device {
+        let scope = (PER_ACCOUNT, reservation.account.as_str());
+        rate_limit::give_back(db, &kernel.keys, kernel.config.lockout.per_account, scope).await?;
+    }
+    Ok(())
+}
+
+/// The proof was right: the attempt does not count, and the authenticator's failures in a row end. Earlier failures of
+/// the client stay until [`forget`], or whoever knows the password could guess codes without end.
+///
+/// # Errors
+/// When the database fails.
+pub async fn succeed(kernel: &Kernel, tx: &Tx, reservation: &Reservation) -> Result<(), DbErr> {
+    give_back(kernel, &**tx, reservation).await?;
+    if reservation.in_a_row > 0 {
+        store::forget(&**tx, [&reservation.streak_key; 2]).await?;
+    }
+    Ok(())
+}
+
+/// The client signed in: its count of this account begins anew. Counts of others, and of other accounts, stay.
+///
+/// # Errors
+/// When the database fails.
+pub async fn forget(kernel: &Kernel, tx: &Tx, client: &Client, subject: Subject<'_>) -> Result<(), DbErr> {
+    if kernel.config.lockout.per_client.count == 0 {
+        return Ok(());
+    }
+    store::forget(&**tx, [&subject.client_key(&kernel.keys, client); 2]).await
+}
+
+/// The authenticator was set anew: its failures in a row end, and this client may try it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn enable(
+    kernel: &Kernel,
+    tx: &Tx,
+    client: &Client,
+    subject: Subject<'_>,
+    authenticator: Authenticator,
+) -> Result<(), DbErr> {
+    let client_key = subject.client_key(&kernel.keys, client);
+    store::forget(&**tx, [&client_key, &subject.streak_key(&kernel.keys, authenticator)]).await
+}
+
+/// The proof was wrong, in the transaction that audits it. What this brings about is the same for addresses without an
+/// account: `user_id` is `None` then.
+///
+/// # Errors
+/// When the database fails.
+pub async fn fail(
+    kernel: &Kernel,
+    tx: &Tx,
+    client: &Client,
+    reservation: &Reservation,
+    user_id: Option<UserId>,
+) -> Result<(), DbErr> {
+    let (config, now) = (&kernel.config.lockout, kernel.clock.now());
+    if config.in_a_row > 0 {
+        let failures = store::extend(&**tx, &reservation.streak_key, now + STREAK).await?;
+        if failures == i64::from(config.in_a_row) {
+            let detail = json!({ "authenticator": reservation.authenticator.as_str(), "failures": failures });
+            let audit_id = audit_lock(kernel, tx, client, (user_id, "lockout.disable", detail)).await?;
+            jobs::enqueue(tx, kernel.clock.as_ref(), &NotifyDisabled { audit_id }).await?;
+        }
+    }
+    if reservation.is_last {
+        let detail = json!({
+            "authenticator": reservation.authenticator.as_str(),
+            "is_known_device": reservation.is_known_device,
+            "seconds": config.per_client.per_seconds,
+        });
+        let audit_id = audit_lock(kernel, tx, client, (user_id, "lockout.lock", detail)).await?;
+        enqueue_notice(kernel, tx, &reservation.account, audit_id).await?;
+    }
+    Ok(())
+}
+
+/// Tells the owner, once per window, that the account is tried from many places.
+async fn notify_of_many(kernel: &Kernel, client: &Client, account: &str) -> Result<(), DbErr> {
+    let tx = kernel.db.write_tx().await?;
+    let user = match Email::parse(account) {
+        Ok(email) => users::find_by_email(&*tx, &email).await?,
+        Err(_) => None,
+    };
+    let user_id = user.map(|user| user.id);
+    let audit_id = audit_lock(kernel, &tx, client, (user_id, "lockout.slow_down", json!({}))).await?;
+    // Rolled back when the owner was told already: a flood writes nothing.
+    if enqueue_notice(kernel, &tx, account, audit_id).await? { tx.commit().await } else { tx.rollback().await }
+}
+
+async fn audit_lock(
+    kernel: &Kernel,
+    tx: &Tx,
+    client: &Client,
+    (user_id, action, detail): (Option<UserId>, &'static str, serde_json::Value),
+) -> Result<Uuid, DbErr> {
+    let user_id = user_id.map(|user_id| user_id.0);
+    let event = AuditEvent { action, outcome: Outcome::Failure, user_id, client: Some(client), detail };
+    audit::record(&**tx, kernel.clock.as_ref(), event).await
+}
+
+/// False when the owner was told in this window.
+async fn enqueue_notice(kernel: &Kernel, tx: &Tx, account: &str, audit_id: Uuid) -> Result<bool, DbErr> {
+    let digest = kernel.keys.blind("lockout.account", &[account.as_bytes()]);
+    let account_id = digest.first_chunk::<16>().map_or_else(Uuid::nil, |bytes| Uuid::from_bytes(*bytes));
+    let length = micros(kernel.config.lockout.per_client.window()).max(1);
+    let window = kernel.clock.now().0.div_euclid(length);
+    let job = NotifyLocked { account_id, audit_id, window };
+    Ok(jobs::enqueue(tx, kernel.clock.as_ref(), &job).await?.is_some())
+}
