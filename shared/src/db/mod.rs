@@ -9,6 +9,7 @@
 //! another writer is active; `BEGIN IMMEDIATE` waits its turn. [`Tx::commit`] wakes the relay when the transaction
 //! enqueued jobs, and not before.
 
+mod change;
 mod config;
 mod tx;
 
@@ -17,6 +18,8 @@ use std::{
     time::Duration,
 };
 
+use change::ChangeWatch;
+pub use change::Mark;
 pub use config::DatabaseConfig;
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, SqlErr, SqliteTransactionMode,
@@ -37,6 +40,7 @@ pub struct Db {
     write: DatabaseConnection,
     read: DatabaseConnection,
     enqueued: Arc<Notify>,
+    changes: Option<Arc<ChangeWatch>>,
 }
 
 impl Db {
@@ -53,7 +57,8 @@ impl Db {
             let pool = Database::connect(options(config, config.max_connections)).await?;
             (pool.clone(), pool)
         };
-        Ok(Self { write, read, enqueued: Arc::new(Notify::new()) })
+        let changes = if sqlite { ChangeWatch::of(&write).await? } else { None };
+        Ok(Self { write, read, enqueued: Arc::new(Notify::new()), changes: changes.map(Arc::new) })
     }
 
     /// Which engine this is.
@@ -66,6 +71,12 @@ impl Db {
     #[must_use]
     pub fn is_postgres(&self) -> bool {
         self.engine() == DbBackend::Postgres
+    }
+
+    /// What tells whether anything was committed since, by whichever process. `None` where only a query tells.
+    #[must_use]
+    pub fn mark(&self) -> Option<Mark> {
+        self.changes.as_ref().and_then(|changes| changes.mark())
     }
 
     /// A connection for statements that only read.

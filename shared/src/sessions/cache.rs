@@ -1,18 +1,19 @@
 //! Sessions that were looked up lately, never older than the request that asks.
 //!
 //! ```text
-//! request ── generation? ──► one query for all requests that wait at this moment ──► the number now
+//! request ── generation? ── nothing committed since the last read (SQLite) ──► the number of that read
+//!                      └──► one query for all requests that wait at this moment ──► the number now
 //!         ── entry of that number ──► judged by the clock, no further query
 //!         ── none, or of another number ──► looked up, kept under the number read before
 //! ```
 //!
 //! The database moves the number, by trigger, with every change that can end a session or alter its user. A request takes
 //! only an entry of the number that was read after it arrived: what any gateway revoked before is refused by all of them,
-//! without a time to live. Sharing that read is what makes it cheap.
+//! without a time to live. Sharing that read is what makes it cheap, and not reading at all while nothing was committed.
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
@@ -23,7 +24,7 @@ use sea_orm::{ConnectionTrait, DbErr, Statement};
 use tokio::sync::oneshot;
 
 use super::entity::Model;
-use crate::{clock::Timestamp, kernel::Kernel, users::User};
+use crate::{clock::Timestamp, db::Mark, kernel::Kernel, users::User};
 
 /// Sessions kept at most.
 const CAPACITY: u64 = 20_000;
@@ -54,6 +55,8 @@ impl Entry {
 /// Sessions that were looked up lately.
 pub struct SessionCache {
     entries: Cache<Vec<u8>, Arc<Entry>>,
+    /// The generation at a moment.
+    known: RwLock<Option<(Mark, i64)>>,
     waiting: Mutex<Vec<oneshot::Sender<i64>>>,
     reading: tokio::sync::Mutex<()>,
 }
@@ -62,6 +65,7 @@ impl Default for SessionCache {
     fn default() -> Self {
         Self {
             entries: Cache::builder().max_capacity(CAPACITY).time_to_idle(IDLE).build(),
+            known: RwLock::default(),
             waiting: Mutex::default(),
             reading: tokio::sync::Mutex::default(),
         }
@@ -80,8 +84,14 @@ impl SessionCache {
         entry
     }
 
-    /// The generation, by a query that began after this call did. Calls that wait for one another share it.
+    /// The generation, as of a moment after this call began. Calls that wait for one another share a query.
     pub(super) async fn generation(&self, kernel: &Kernel) -> Result<i64, DbErr> {
+        if let Some(mark) = kernel.db.mark()
+            && let Some((_, generation)) =
+                self.known.read().unwrap_or_else(PoisonError::into_inner).filter(|(known, _)| *known == mark)
+        {
+            return Ok(generation);
+        }
         loop {
             let (sender, receiver) = oneshot::channel();
             let is_first = {
@@ -103,10 +113,13 @@ impl SessionCache {
         let mut crowd = Crowd { cache: self, senders: None };
         let _turn = self.reading.lock().await;
         crowd.gather();
+        // Taken before the query: a commit in between moves it, and the next request asks again.
+        let mark = kernel.db.mark();
         let statement =
             Statement::from_string(kernel.db.engine(), "SELECT value FROM generations WHERE name = 'identity'");
         let row = kernel.db.reader().query_one_raw(statement).await?;
         let generation = row.ok_or_else(|| DbErr::RecordNotFound("generation".to_owned()))?.try_get("", "value")?;
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = mark.map(|mark| (mark, generation));
         for sender in crowd.senders.take().into_iter().flatten() {
             // One that went away needs no answer.
             sender.send(generation).ok();
