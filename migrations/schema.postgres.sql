@@ -89,6 +89,18 @@ CREATE INDEX jobs_lease_until_idx ON jobs USING btree (lease_until) WHERE (state
 CREATE INDEX jobs_queue_run_at_idx ON jobs USING btree (queue, run_at) WHERE (state = ANY (ARRAY['queued'::text, 'retrying'::text]));
 CREATE INDEX jobs_state_queue_idx ON jobs USING btree (state, queue) WHERE (state = ANY (ARRAY['queued'::text, 'dispatched'::text, 'running'::text, 'retrying'::text, 'dead'::text]));
 
+CREATE TABLE known_devices (
+    user_id uuid NOT NULL,
+    digest bytea NOT NULL,
+    seen_at bigint NOT NULL,
+    previous_seen_at bigint,
+    expires_at bigint NOT NULL,
+    CONSTRAINT known_devices_pkey PRIMARY KEY (user_id, digest),
+    CONSTRAINT known_devices_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+);
+
+CREATE INDEX known_devices_expires_at_idx ON known_devices USING btree (expires_at);
+
 CREATE TABLE leases (
     role text NOT NULL,
     owner text NOT NULL,
@@ -215,6 +227,7 @@ CREATE TABLE trusted_devices (
     created_at bigint NOT NULL,
     expires_at bigint NOT NULL,
     revoked_at bigint,
+    name text,
     CONSTRAINT trusted_devices_pkey PRIMARY KEY (id),
     CONSTRAINT trusted_devices_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
 );

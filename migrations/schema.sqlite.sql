@@ -83,6 +83,18 @@ CREATE INDEX "jobs_lease_until_idx" ON "jobs" ("lease_until") WHERE state = 'run
 CREATE INDEX "jobs_queue_run_at_idx" ON "jobs" ("queue", "run_at") WHERE state IN ('queued', 'retrying');
 CREATE INDEX "jobs_state_queue_idx" ON "jobs" ("state", "queue") WHERE state IN ('queued', 'dispatched', 'running', 'retrying', 'dead');
 
+CREATE TABLE "known_devices" (
+    "user_id" uuid_text NOT NULL,
+    "digest" blob(1) NOT NULL,
+    "seen_at" integer NOT NULL,
+    "previous_seen_at" integer NULL,
+    "expires_at" integer NOT NULL,
+    CONSTRAINT "known_devices_pkey" PRIMARY KEY ("user_id", "digest"),
+    FOREIGN KEY ("user_id") REFERENCES "users" ("id") ON DELETE CASCADE
+);
+
+CREATE INDEX "known_devices_expires_at_idx" ON "known_devices" ("expires_at");
+
 CREATE TABLE "leases" (
     "role" text NOT NULL PRIMARY KEY,
     "owner" text NOT NULL,
@@ -200,6 +212,7 @@ CREATE TABLE "trusted_devices" (
     "created_at" integer NOT NULL,
     "expires_at" integer NOT NULL,
     "revoked_at" integer NULL,
+    "name" text NULL,
     FOREIGN KEY ("user_id") REFERENCES "users" ("id") ON DELETE CASCADE
 );
 

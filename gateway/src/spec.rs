@@ -6,17 +6,17 @@ use poem_openapi::OpenApiService;
 use serde_json::Value;
 
 use crate::api::{
-    email_verification::EmailVerificationApi, jobs::JobsApi, login::LoginApi, recovery::RecoveryApi,
-    sessions::SessionsApi, signup::SignupApi, users::UsersApi,
+    devices::DevicesApi, email_verification::EmailVerificationApi, jobs::JobsApi, login::LoginApi,
+    recovery::RecoveryApi, sessions::SessionsApi, signup::SignupApi, users::UsersApi,
 };
 
 /// All operations.
-pub type Api = (EmailVerificationApi, JobsApi, LoginApi, RecoveryApi, SessionsApi, SignupApi, UsersApi);
+pub type Api = (DevicesApi, EmailVerificationApi, JobsApi, LoginApi, RecoveryApi, SessionsApi, SignupApi, UsersApi);
 
 /// The service that answers under `/api`. Operations find the state among the extensions of their request.
 #[must_use]
 pub fn service() -> OpenApiService<Api, ()> {
-    let api = (EmailVerificationApi, JobsApi, LoginApi, RecoveryApi, SessionsApi, SignupApi, UsersApi);
+    let api = (DevicesApi, EmailVerificationApi, JobsApi, LoginApi, RecoveryApi, SessionsApi, SignupApi, UsersApi);
     OpenApiService::new(api, "Gatepost", env!("CARGO_PKG_VERSION"))
 }
 

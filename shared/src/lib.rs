@@ -44,6 +44,8 @@ use jobs::{CatalogEntry, entry};
 
 /// Every kind of job, against which handlers, fixtures and the published schema are checked.
 pub const CATALOG: &[CatalogEntry] = &[
+    entry::<devices::NotifyNewDevice>(),
+    entry::<devices::SweepDevices>(),
     entry::<email_mfa::SendLoginCode>(),
     entry::<email_verification::SendVerification>(),
     entry::<email_verification::SweepVerifications>(),
@@ -66,6 +68,7 @@ pub const CATALOG: &[CatalogEntry] = &[
 pub fn problems() -> Vec<&'static ProblemKind> {
     [
         fault::PROBLEMS,
+        devices::PROBLEMS,
         domains::PROBLEMS,
         email_verification::PROBLEMS,
         jobs::problems::PROBLEMS,

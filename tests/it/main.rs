@@ -4,6 +4,7 @@ mod acceptance;
 mod broker;
 mod browser;
 mod coverage;
+mod devices;
 mod edge;
 mod email_mfa;
 mod email_verification;

@@ -1,6 +1,6 @@
 //! Sessions: their cookie, their end by time, and their end by will.
 
-#![expect(clippy::expect_used, reason = "test code")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "test code")]
 
 use std::{fmt::Write, time::Duration};
 
@@ -53,7 +53,7 @@ async fn a_planted_cookie_does_not_become_a_session() {
     }
 }
 
-/// T-SESS-02: on https with the prefix that keeps other hosts and paths out.
+/// T-SESS-02, O01: on https with the prefix that keeps other hosts and paths out.
 #[tokio::test(flavor = "multi_thread")]
 async fn cookies_have_the_strictest_attributes() {
     let https = Settings::with(|config| config.http.public_url = "https://auth.example.com".parse().expect("a URL"));
@@ -106,7 +106,7 @@ async fn on_http_the_cookie_is_not_secure_but_strict_otherwise() {
     assert!(cookie.ends_with("; Path=/; Max-Age=7776000; HttpOnly; SameSite=Lax"), "{cookie}");
 }
 
-/// T-SESS-03, T-CLK-01: ninety days from the login, to the second, whatever is done in between.
+/// T-SESS-03, T-CLK-01, O01, O02: ninety days from the login, to the second, whatever is done in between.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_ends_at_its_age() {
     let app = app_with_ada().await;
@@ -150,7 +150,7 @@ async fn a_shorter_age_holds_at_once() {
     browser.get("/api/users/@me").await.expect_problem(401, "session_expired");
 }
 
-/// T-SESS-03: after an hour without a request, and not before.
+/// T-SESS-03, O02: after an hour without a request, and not before.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unused_session_ends_at_its_idle_limit() {
     let app = app_with(Settings::with(|config| config.sessions.idle_seconds = 3600)).await;
@@ -183,7 +183,7 @@ async fn a_used_session_does_not_idle() {
     browser.get("/api/users/@me").await.expect_problem(401, "session_expired");
 }
 
-/// T-SESS-04, A19: what one gateway ended is over for the others, whatever they had seen before.
+/// T-SESS-04, A19, O09: what one gateway ended is over for the others, whatever they had seen before.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_logout_holds_at_every_gateway() {
     let app = app_with_ada().await;
@@ -197,7 +197,7 @@ async fn a_logout_holds_at_every_gateway() {
     elsewhere.get("/api/users/@me").await.expect_problem(401, "unauthenticated");
 }
 
-/// T-SESS-04, T-SESS-05: so do a new password, a disabled user and a login elsewhere in the same browser.
+/// T-SESS-04, T-SESS-05, O13: so do a new password, a disabled user and a login elsewhere in the same browser.
 #[tokio::test(flavor = "multi_thread")]
 async fn whatever_ends_a_session_holds_at_every_gateway() {
     let app = app_with_ada().await;
@@ -223,7 +223,7 @@ async fn whatever_ends_a_session_holds_at_every_gateway() {
     app.drain().await;
 }
 
-/// T-SESS-12: nothing that the table holds opens a session.
+/// T-SESS-12, O06: nothing that the table holds opens a session.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_copy_of_the_table_opens_no_session() {
     let app = app_with_ada().await;
@@ -264,4 +264,80 @@ async fn a_doubtful_credential_is_refused() {
     let basic = signed_in_as(&app, &browser).header("authorization", "Basic YTpi");
     basic.get("/api/users/@me").await.expect_problem(401, "unauthenticated");
     app.browser().bearer(&session_token).get("/api/users/@me").await.expect(200);
+}
+
+async fn sessions_of(browser: &Caller<'_>) -> Vec<serde_json::Value> {
+    let page = browser.get("/api/users/@me/sessions").await.expect(200).json();
+    page["items"].as_array().expect("items").clone()
+}
+
+/// O07: device, address, method, last activity, and which one it is; ended ones are not there.
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_are_listed_with_their_facts() {
+    let app = app_with_ada().await;
+    let (one, two) = (app.browser_at("203.0.113.1"), app.browser_at("203.0.113.2").user_agent("tool/2"));
+    one.log_in(ADA, PASSWORD).await;
+    two.log_in(ADA, PASSWORD).await;
+    app.browser().log_in(ADA, PASSWORD).await;
+    app.execute("UPDATE sessions SET revoked_at = created_at WHERE ip NOT LIKE '203.0.113.%'").await;
+    app.advance(Duration::from_secs(300));
+    let listed = sessions_of(&one).await;
+    assert_eq!(listed.len(), 2, "{listed:?}");
+    assert_eq!((&listed[0]["ip"], &listed[0]["user_agent"]), (&json!("203.0.113.2"), &json!("tool/2")));
+    assert_eq!((&listed[1]["is_current"], &listed[0]["is_current"]), (&json!(true), &json!(false)));
+    assert_eq!(listed[1]["amr"], json!(["pwd", "email"]));
+    // The request itself is a use, recorded to five minutes.
+    assert_ne!(listed[1]["last_active_at"], listed[1]["created_at"]);
+    assert_eq!(listed[0]["last_active_at"], listed[0]["created_at"]);
+    let first = one.get("/api/users/@me/sessions?limit=1").await.expect(200).json();
+    let next = format!("/api/users/@me/sessions?limit=1&cursor={}", first["next_cursor"].as_str().expect("a cursor"));
+    let second = one.get(&next).await.expect(200).json();
+    assert_eq!((&first["items"][0], &second["items"][0]), (&listed[0], &listed[1]));
+    assert_eq!(second.get("next_cursor"), None);
+    app.advance(Duration::from_secs(7_776_000 - 301));
+    assert_eq!(sessions_of(&one).await.len(), 2);
+}
+
+/// O07, O09, T-SESS-06: one of one's own, at once and at every gateway; somebody else's is not there.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_session_is_revoked_by_its_user_only() {
+    let app = app_with_ada().await;
+    app.browser().sign_up_verified("bob@byron.test").await;
+    let second = app.another_gateway().await;
+    let (one, two, bob) = (signed_in(&app).await, signed_in(&app).await, app.browser());
+    bob.log_in("bob@byron.test", PASSWORD).await;
+    let elsewhere = signed_in_as(&app, &two).through(&second);
+    elsewhere.get("/api/users/@me").await.expect(200);
+    let other = sessions_of(&one).await.into_iter().find(|session| session["is_current"] == json!(false));
+    let path = format!("/api/users/@me/sessions/{}", other.expect("another one")["id"].as_str().expect("an id"));
+    bob.delete(&path).await.expect_problem(404, "session_not_found");
+    assert_eq!(sessions_of(&bob).await.len(), 1);
+    two.get("/api/users/@me").await.expect(200);
+    one.delete(&path).await.expect(204);
+    one.delete(&path).await.expect_problem(404, "session_not_found");
+    for ended in [&two, &elsewhere] {
+        ended.get("/api/users/@me").await.expect_problem(401, "unauthenticated");
+    }
+    assert_eq!(sessions_of(&one).await.len(), 1);
+    let unknown = "/api/users/@me/sessions/019aa5c2-7b10-7c3e-9d41-2f6a8b0c1dff";
+    one.delete(unknown).await.expect_problem(404, "session_not_found");
+}
+
+/// O07, T-SESS-06: all others at once, counted, and nobody else's.
+#[tokio::test(flavor = "multi_thread")]
+async fn all_other_sessions_are_revoked_at_once() {
+    let app = app_with_ada().await;
+    app.browser().sign_up_verified("bob@byron.test").await;
+    let (one, two, three) = (signed_in(&app).await, signed_in(&app).await, signed_in(&app).await);
+    let bob = app.browser();
+    bob.log_in("bob@byron.test", PASSWORD).await;
+    let revoke = async || one.post("/api/users/@me/sessions/revoke_others", json!({})).await.expect(200).json();
+    assert_eq!(revoke().await, json!({ "count": 2 }));
+    assert_eq!(revoke().await, json!({ "count": 0 }));
+    for ended in [&two, &three] {
+        ended.get("/api/users/@me").await.expect_problem(401, "unauthenticated");
+    }
+    for live in [&one, &bob] {
+        live.get("/api/users/@me").await.expect(200);
+    }
 }

@@ -51,7 +51,7 @@ const SLICES: &[Slice] = &[
     slice(1, "lockout", &[]),
     slice(1, "password", &["phc", "pool", "strength"]),
     // what a login yields
-    slice(2, "devices", &[]),
+    slice(2, "devices", &["known"]),
     slice(2, "sessions", &["cache"]),
     // journeys
     slice(3, "email_verification", &[]),

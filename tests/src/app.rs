@@ -289,7 +289,9 @@ impl Drop for TestApp {
         let workers = self.workers.get_mut().take();
         let left = tokio::task::block_in_place(|| {
             tokio::runtime::Handle::current().block_on(async {
-                let left = self.unfinished_jobs().await;
+                let mut left = self.unfinished_jobs().await;
+                // It comes with almost every login; the tests that are about it process it.
+                left.retain(|job| !job.starts_with("devices.notify_new_device "));
                 self.clean_up(workers).await;
                 left
             })

@@ -42,6 +42,13 @@ impl<'a> Caller<'a> {
         }
     }
 
+    /// The same with another program.
+    #[must_use]
+    pub fn user_agent(mut self, user_agent: &str) -> Self {
+        user_agent.clone_into(&mut self.user_agent);
+        self
+    }
+
     /// The same at another gateway.
     #[must_use]
     pub fn through(mut self, gateway: &'a BoxEndpoint<'static, Response>) -> Self {
@@ -99,6 +106,11 @@ impl<'a> Caller<'a> {
     /// PATCH with a JSON body.
     pub async fn patch(&self, path: &str, body: Value) -> Answer {
         self.send(Method::PATCH, path, Some(("application/json", body.to_string()))).await
+    }
+
+    /// DELETE.
+    pub async fn delete(&self, path: &str) -> Answer {
+        self.send(Method::DELETE, path, None).await
     }
 
     /// POST with the body of a form.
@@ -177,13 +189,15 @@ impl<'a> Caller<'a> {
         login["email_mfa"].clone()
     }
 
-    /// Signs in with password and mailed code, in this browser.
+    /// Signs in with password and mailed code, in this browser; processes the jobs.
     pub async fn log_in(&self, email: &str, password: &str) -> Value {
         let pending = self.begin_login(email, password).await;
         let code = mail::code_in(&self.app.mail_to(email).await.text);
         let body = json!({ "login_id": pending["login_id"], "code": code });
         let login = self.post("/api/login/email_mfa", body).await.expect(200).json();
         assert_eq!(login["status"], "signed_in", "{login}");
+        // The notice of a new device goes out now, or it would be the newest mail at the next login.
+        self.app.drain().await;
         login
     }
 }

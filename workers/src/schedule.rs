@@ -10,6 +10,7 @@ use sea_orm::DbErr;
 use shared::{
     clock::{Timestamp, micros},
     db::Tx,
+    devices::SweepDevices,
     email_verification::SweepVerifications,
     jobs::{Job, JobId, enqueue_at, sweep::SweepFinishedJobs},
     kernel::Kernel,
@@ -26,6 +27,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// All scheduled jobs. A further one is a line here, and its payload's name among those below.
 pub const SCHEDULE: &[Tick] = &[
     Tick::every::<SweepFinishedJobs>(Duration::from_secs(300)),
+    Tick::every::<SweepDevices>(HOUR),
     Tick::every::<SweepLockouts>(HOUR),
     Tick::every::<SweepLogins>(HOUR),
     Tick::every::<SweepResets>(HOUR),
@@ -50,7 +52,15 @@ macro_rules! scheduled {
     };
 }
 
-scheduled!(SweepFinishedJobs, SweepLockouts, SweepLogins, SweepResets, SweepVerifications, SweepEndedSessions);
+scheduled!(
+    SweepFinishedJobs,
+    SweepDevices,
+    SweepLockouts,
+    SweepLogins,
+    SweepResets,
+    SweepVerifications,
+    SweepEndedSessions
+);
 
 /// Adds the job of a window; `None` when that window has one.
 type Enqueue = for<'a> fn(&'a Tx, Timestamp, i64) -> BoxFuture<'a, Result<Option<JobId>, DbErr>>;

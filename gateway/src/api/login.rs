@@ -193,11 +193,11 @@ impl LoginApi {
 
 /// What the request brings along besides its proof.
 pub async fn context(state: &AppState, request: &Request) -> Context {
-    let device = cookies::read(request.headers(), cookies::device_name(&state.kernel.config.http));
+    let (headers, config) = (request.headers(), &state.kernel.config.http);
     Context {
         live: security::live_session(state, request).await,
-        device_token: device.map(Redacted::new),
-        known_token: None,
+        device_token: cookies::read(headers, cookies::device_name(config)).map(Redacted::new),
+        known_token: cookies::read(headers, cookies::known_name(config)).map(Redacted::new),
     }
 }
 
@@ -271,7 +271,7 @@ fn signed_in_reply(config: &Config, signed_in: SignedIn) -> Reply {
 }
 
 /// The cookies of a finished login: the session and the end of the pending login, unless the client keeps a token, and
-/// the trust in this browser if it was asked for.
+/// the trust in this browser if it was asked for; and what the browser is known by.
 #[must_use]
 pub fn cookies_of(config: &Config, signed_in: &SignedIn) -> Vec<String> {
     let http = &config.http;
@@ -286,6 +286,10 @@ pub fn cookies_of(config: &Config, signed_in: &SignedIn) -> Vec<String> {
     if let Some(device) = &signed_in.device {
         let (value, age) = (device.device_token.expose(), config.devices.trust_seconds);
         lines.push(cookies::write(http, cookies::device_name(http), value, age, SameSite::Strict));
+    }
+    if let Some(known) = &signed_in.known_token {
+        let age = config.devices.known_seconds;
+        lines.push(cookies::write(http, cookies::known_name(http), known.expose(), age, SameSite::Lax));
     }
     lines
 }

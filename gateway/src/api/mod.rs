@@ -1,5 +1,6 @@
 //! The operations of the API, one file a feature: extract, one call of a flow, answer.
 
+pub mod devices;
 pub mod email_verification;
 pub mod jobs;
 pub mod login;
@@ -31,6 +32,9 @@ pub enum Tag {
     /// Signing up.
     #[oai(rename = "signups")]
     Signups,
+    /// Browsers that skip the second step.
+    #[oai(rename = "trusted_devices")]
+    TrustedDevices,
     /// The signed-in user.
     #[oai(rename = "users")]
     Users,

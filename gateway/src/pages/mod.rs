@@ -8,6 +8,7 @@
 //! The pages hold no state and decide nothing: each is a form in front of the flow that the API calls too.
 
 mod login_email;
+mod not_me;
 pub mod render;
 mod reset;
 mod verify_email;
@@ -22,7 +23,7 @@ use shared::client::Client;
 use crate::state::AppState;
 
 /// The addresses of the pages.
-pub const PATHS: &[&str] = &["/login/email", "/reset", "/verify_email"];
+pub const PATHS: &[&str] = &["/login/email", "/login/not_me", "/reset", "/verify_email"];
 
 const STYLESHEET: &str = include_str!("../../assets/gatepost.css");
 
@@ -31,6 +32,7 @@ const STYLESHEET: &str = include_str!("../../assets/gatepost.css");
 pub fn routes(routes: Route, state: &AppState) -> Route {
     routes
         .at("/login/email", login_email::routes(state))
+        .at("/login/not_me", not_me::routes(state))
         .at("/reset", reset::routes(state))
         .at("/verify_email", verify_email::routes(state))
         .at("/assets/gatepost.css", stylesheet())

@@ -22,6 +22,8 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("layout.html", include_str!("../../templates/layout.html")),
     ("login_email.html", include_str!("../../templates/login_email.html")),
     ("message.html", include_str!("../../templates/message.html")),
+    ("not_me.html", include_str!("../../templates/not_me.html")),
+    ("not_me_done.html", include_str!("../../templates/not_me_done.html")),
     ("reset.html", include_str!("../../templates/reset.html")),
     ("reset_password.html", include_str!("../../templates/reset_password.html")),
     ("verify_email.html", include_str!("../../templates/verify_email.html")),

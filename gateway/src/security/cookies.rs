@@ -5,6 +5,7 @@
 //! | session | the session token | Lax |
 //! | login | what binds a pending login to this browser | Lax: the mailed link is opened from a mail program |
 //! | device | the trust in this browser | Strict |
+//! | known | what this browser is known by to users who signed in with it | Lax |
 //!
 //! All are host-only, `HttpOnly`, and on https `Secure` with the prefix `__Host-` (RFC 6265bis, section 4.1.3).
 
@@ -27,6 +28,12 @@ pub fn login_name(config: &HttpConfig) -> &'static str {
 #[must_use]
 pub fn device_name(config: &HttpConfig) -> &'static str {
     if config.is_https() { "__Host-gatepost_device" } else { "gatepost_device" }
+}
+
+/// Name of the cookie of a known device.
+#[must_use]
+pub fn known_name(config: &HttpConfig) -> &'static str {
+    if config.is_https() { "__Host-gatepost_known" } else { "gatepost_known" }
 }
 
 /// The value of a cookie. A request that sends it twice has none: it is not for us to guess which one is ours.

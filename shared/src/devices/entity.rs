@@ -32,6 +32,8 @@ pub struct Model {
     pub expires_at: Timestamp,
     /// No longer trusted.
     pub revoked_at: Option<Timestamp>,
+    /// What the user calls it.
+    pub name: Option<String>,
 }
 
 /// No relations: joins belong to the slice that owns the result.

@@ -1,9 +1,14 @@
 //! Queries on `trusted_devices`.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, sea_query::Expr};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, sea_query::Expr,
+};
 
-use super::entity::{ActiveModel, Column, Entity, Model};
-use crate::{clock::Timestamp, users::UserId};
+use super::entity::{ActiveModel, Column, DeviceId, Entity, Model};
+use crate::{
+    clock::Timestamp,
+    users::{User, UserId},
+};
 
 pub(super) async fn insert<C: ConnectionTrait>(db: &C, row: ActiveModel) -> Result<(), DbErr> {
     Entity::insert(row).exec_without_returning(db).await.map(|_| ())
@@ -40,4 +45,82 @@ pub(super) async fn revoke_digest<C: ConnectionTrait>(
         .exec(db)
         .await
         .map(|_| ())
+}
+
+/// The user's trusted devices, the newest first, from after `before` on.
+pub(super) async fn list<C: ConnectionTrait>(
+    db: &C,
+    user: &User,
+    (limit, before): (u64, Option<DeviceId>),
+    now: Timestamp,
+) -> Result<Vec<Model>, DbErr> {
+    let mut query = Entity::find()
+        .filter(Column::UserId.eq(user.id))
+        .filter(Column::AuthEpoch.eq(user.auth_epoch))
+        .filter(Column::RevokedAt.is_null())
+        .filter(Column::ExpiresAt.gt(now));
+    if let Some(before) = before {
+        query = query.filter(Column::Id.lt(before));
+    }
+    query.order_by_desc(Column::Id).limit(limit).all(db).await
+}
+
+/// Names a trusted device of the user. `None` when they have no such device.
+pub(super) async fn rename<C: ConnectionTrait>(
+    db: &C,
+    user: &User,
+    (id, name): (DeviceId, &str),
+    now: Timestamp,
+) -> Result<Option<Model>, DbErr> {
+    let rows = Entity::update_many()
+        .col_expr(Column::Name, Expr::value(name))
+        .filter(Column::Id.eq(id))
+        .filter(Column::UserId.eq(user.id))
+        .filter(Column::AuthEpoch.eq(user.auth_epoch))
+        .filter(Column::RevokedAt.is_null())
+        .filter(Column::ExpiresAt.gt(now))
+        .exec_with_returning(db)
+        .await?;
+    Ok(rows.into_iter().next())
+}
+
+/// Ends the trust in one device of the user. False when they have no such device.
+pub(super) async fn revoke<C: ConnectionTrait>(
+    db: &C,
+    user: &User,
+    id: DeviceId,
+    now: Timestamp,
+) -> Result<bool, DbErr> {
+    let result = Entity::update_many()
+        .col_expr(Column::RevokedAt, Expr::value(now))
+        .filter(Column::Id.eq(id))
+        .filter(Column::UserId.eq(user.id))
+        .filter(Column::AuthEpoch.eq(user.auth_epoch))
+        .filter(Column::RevokedAt.is_null())
+        .filter(Column::ExpiresAt.gt(now))
+        .exec(db)
+        .await?;
+    Ok(result.rows_affected == 1)
+}
+
+/// Deletes up to `batch` trusted devices that expired, and as many known ones that were not used, before these times.
+///
+/// # Errors
+/// When the database fails.
+pub async fn sweep<C: ConnectionTrait>(
+    db: &C,
+    (expired_before, unused_before): (Timestamp, Timestamp),
+    batch: u64,
+) -> Result<(), DbErr> {
+    let batch = i64::try_from(batch).unwrap_or(i64::MAX);
+    let trusted =
+        "DELETE FROM trusted_devices WHERE id IN (SELECT id FROM trusted_devices WHERE expires_at < $1 LIMIT $2)";
+    // A device that was forgotten early stays as long as the others: it tells that the user signed in before.
+    let known = "DELETE FROM known_devices WHERE (user_id, digest) IN
+                 (SELECT user_id, digest FROM known_devices WHERE expires_at < $1 AND seen_at < $1 LIMIT $2)";
+    for (sql, before) in [(trusted, expired_before), (known, unused_before)] {
+        let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [before.0.into(), batch.into()]);
+        db.execute_raw(statement).await?;
+    }
+    Ok(())
 }

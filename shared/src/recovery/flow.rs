@@ -8,7 +8,7 @@ use crate::{
     audit::{self, AuditEvent, Outcome},
     client::Client,
     db::Tx,
-    domains, email_verification, jobs,
+    devices, domains, email_verification, jobs,
     kernel::Kernel,
     lockout::{self, Authenticator, Subject},
     password::{self, HashPool, NotifyPasswordChanged, Overloaded, PasswordError, StoredPassword},
@@ -144,6 +144,7 @@ async fn take_effect(
     users::mark_verified(&**tx, user.id, now).await?;
     email_verification::cancel_all(tx, user.id, now).await?;
     sessions::settle(tx, user.id, None, auth_epoch, now).await?;
+    devices::forget_all(tx, user.id, now).await?;
     let subject = Subject { account: &user.email_normalised, device: None };
     for authenticator in [Authenticator::Password, Authenticator::EmailCode] {
         lockout::enable(kernel, tx, client, subject, authenticator).await?;

@@ -20,8 +20,16 @@ pub const SESSION_EXPIRED: ProblemKind = ProblemKind {
     help: "The session reached its longest age or was not used for too long. Sign in again.",
 };
 
+/// No such session of this user.
+pub const SESSION_NOT_FOUND: ProblemKind = ProblemKind {
+    code: "session_not_found",
+    status: 404,
+    title: "No such session",
+    help: "The session is unknown, has ended, or belongs to somebody else.",
+};
+
 /// The kinds of this slice.
-pub const PROBLEMS: &[&ProblemKind] = &[&UNAUTHENTICATED, &SESSION_EXPIRED];
+pub const PROBLEMS: &[&ProblemKind] = &[&UNAUTHENTICATED, &SESSION_EXPIRED, &SESSION_NOT_FOUND];
 
 /// Why a session is refused.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +43,9 @@ pub enum SessionError {
     /// The last proof of identity is too old.
     #[error("the last proof of identity is too old")]
     ReauthenticationRequired,
+    /// No such session of this user.
+    #[error("no such session")]
+    NotFound,
     /// The database failed.
     #[error("database: {0}")]
     Database(#[from] DbErr),
@@ -46,6 +57,7 @@ impl From<SessionError> for Fault {
             SessionError::Invalid => Self::of(&UNAUTHENTICATED),
             SessionError::Expired => Self::of(&SESSION_EXPIRED),
             SessionError::ReauthenticationRequired => Self::of(&REAUTHENTICATION_REQUIRED),
+            SessionError::NotFound => Self::of(&SESSION_NOT_FOUND),
             SessionError::Database(err) => err.into(),
         }
     }

@@ -5,7 +5,12 @@ use std::time::Duration;
 use sea_orm::{ActiveValue::Set, DbErr};
 use serde_json::json;
 
-use super::{SessionCache, SessionError, SessionId, SessionsConfig, cache::Entry, entity::ActiveModel, store};
+use super::{
+    SessionCache, SessionError, SessionId, SessionsConfig,
+    cache::Entry,
+    entity::{ActiveModel, Model},
+    store,
+};
 use crate::{
     audit::{self, AuditEvent, Outcome},
     client::Client,
@@ -167,23 +172,75 @@ pub fn require_recent(kernel: &Kernel, principal: &Principal) -> Result<(), Sess
     Ok(())
 }
 
-/// Ends one session by its owner's wish.
+/// The user's live sessions, the newest first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(
+    kernel: &Kernel,
+    principal: &Principal,
+    page: (u64, Option<SessionId>),
+) -> Result<Vec<Model>, SessionError> {
+    let config = &kernel.config.sessions;
+    Ok(store::list(kernel.db.reader(), &principal.user, config, page, kernel.clock.now()).await?)
+}
+
+/// Ends the session that the request carries.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn log_out(kernel: &Kernel, client: &Client, principal: &Principal) -> Result<(), SessionError> {
     let tx = kernel.db.write_tx().await?;
     store::revoke(&*tx, principal.user.id, principal.session_id, kernel.clock.now()).await?;
-    let event = AuditEvent {
-        action: "sessions.log_out",
-        outcome: Outcome::Success,
-        user_id: Some(principal.user.id.0),
-        client: Some(client),
-        detail: json!({ "session_id": principal.session_id }),
-    };
-    audit::record(&*tx, kernel.clock.as_ref(), event).await?;
+    let detail = json!({ "session_id": principal.session_id });
+    record(kernel, &tx, client, principal, ("sessions.log_out", detail)).await?;
     tx.commit().await?;
     Ok(())
+}
+
+/// Ends one session of the user.
+///
+/// # Errors
+/// When the user has no such session.
+pub async fn end(
+    kernel: &Kernel,
+    client: &Client,
+    principal: &Principal,
+    session_id: SessionId,
+) -> Result<(), SessionError> {
+    let tx = kernel.db.write_tx().await?;
+    if !store::revoke(&*tx, principal.user.id, session_id, kernel.clock.now()).await? {
+        return Err(SessionError::NotFound);
+    }
+    record(kernel, &tx, client, principal, ("sessions.revoke", json!({ "session_id": session_id }))).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Ends all sessions of the user but the one that the request carries; returns how many ended.
+///
+/// # Errors
+/// When the database fails.
+pub async fn end_others(kernel: &Kernel, client: &Client, principal: &Principal) -> Result<u64, SessionError> {
+    let tx = kernel.db.write_tx().await?;
+    let kept = Some(principal.session_id);
+    let count = store::revoke_others(&*tx, principal.user.id, kept, kernel.clock.now()).await?;
+    let detail = json!({ "session_id": principal.session_id, "count": count });
+    record(kernel, &tx, client, principal, ("sessions.revoke_others", detail)).await?;
+    tx.commit().await?;
+    Ok(count)
+}
+
+async fn record(
+    kernel: &Kernel,
+    tx: &Tx,
+    client: &Client,
+    principal: &Principal,
+    (action, detail): (&'static str, serde_json::Value),
+) -> Result<(), DbErr> {
+    let user_id = Some(principal.user.id.0);
+    let event = AuditEvent { action, outcome: Outcome::Success, user_id, client: Some(client), detail };
+    audit::record(&**tx, kernel.clock.as_ref(), event).await.map(|_| ())
 }
 
 /// After the user's epoch moved to `auth_epoch`: ends all other sessions, and carries `kept` over if there is one.

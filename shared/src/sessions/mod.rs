@@ -19,8 +19,10 @@ mod store;
 
 pub use cache::SessionCache;
 pub use config::SessionsConfig;
-pub use entity::SessionId;
+pub use entity::{Model as StoredSession, SessionId};
 pub use error::{PROBLEMS, SESSION_EXPIRED, SessionError, UNAUTHENTICATED};
-pub use flow::{Opened, Principal, Proof, Transport, authenticate, log_out, open, require_recent, settle};
+pub use flow::{
+    Opened, Principal, Proof, Transport, authenticate, end, end_others, list, log_out, open, require_recent, settle,
+};
 pub use jobs::SweepEndedSessions;
 pub use store::{revoke, revoke_others, sweep};

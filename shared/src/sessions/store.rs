@@ -1,12 +1,12 @@
 //! Queries on `sessions`.
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     sea_query::{Expr, ExprTrait},
 };
 
 use super::{
-    SessionId,
+    SessionId, SessionsConfig,
     entity::{ActiveModel, Column, Entity, Model},
 };
 use crate::{
@@ -74,11 +74,38 @@ pub async fn revoke_others<C: ConnectionTrait>(
     let mut update = Entity::update_many()
         .col_expr(Column::RevokedAt, Expr::value(now))
         .filter(Column::UserId.eq(user_id))
-        .filter(Column::RevokedAt.is_null());
+        .filter(Column::RevokedAt.is_null())
+        .filter(Column::ExpiresAt.gt(now));
     if let Some(kept) = kept {
         update = update.filter(Column::Id.ne(kept));
     }
     update.exec(db).await.map(|result| result.rows_affected)
+}
+
+/// The user's live sessions, the newest first, from after `before` on.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn list<C: ConnectionTrait>(
+    db: &C,
+    user: &User,
+    config: &SessionsConfig,
+    (limit, before): (u64, Option<SessionId>),
+    now: Timestamp,
+) -> Result<Vec<Model>, DbErr> {
+    let mut query = Entity::find()
+        .filter(Column::UserId.eq(user.id))
+        .filter(Column::AuthEpoch.eq(user.auth_epoch))
+        .filter(Column::RevokedAt.is_null())
+        .filter(Column::ExpiresAt.gt(now))
+        .filter(Column::CreatedAt.gt(now - config.age()));
+    if let Some(idle) = config.idle() {
+        query = query.filter(Column::SeenAt.gt(now - idle));
+    }
+    if let Some(before) = before {
+        query = query.filter(Column::Id.lt(before));
+    }
+    query.order_by_desc(Column::Id).limit(limit).all(db).await
 }
 
 /// Carries a session over to a new epoch of its user.

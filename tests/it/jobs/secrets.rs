@@ -3,11 +3,14 @@
 use std::collections::BTreeSet;
 
 use harness::{
-    OTHER_PASSWORD, PASSWORD, TestApp, code_in, token_in,
+    OTHER_PASSWORD, PASSWORD, Settings, TestApp, code_in, token_in,
     works::{Wire, Works, until},
 };
 use serde_json::{Value, json};
-use shared::jobs::{Queue, operate};
+use shared::{
+    jobs::{Queue, operate},
+    rate_limit::Limit,
+};
 
 use super::quick_app;
 
@@ -79,8 +82,23 @@ async fn no_secret_is_in_a_payload_or_crosses_the_broker() {
 /// Q10: payloads hold ids and numbers only, and small ones: what a job needs, its worker looks up or derives.
 #[tokio::test(flavor = "multi_thread")]
 async fn payloads_hold_ids_and_numbers_only() {
-    let app = quick_app().await;
+    let app = super::app(Settings::with(|config| {
+        config.jobs.poll_milliseconds = 20;
+        config.lockout.per_client = Limit { count: 1, per_seconds: 60 };
+        config.lockout.in_a_row = 1;
+    }))
+    .await;
     let browser = super::signed_in(&app, "payload@example.com").await;
+    // A second device, and a failure that locks and disables.
+    let second = app.browser_at("203.0.113.2");
+    let body = json!({ "email": "payload@example.com", "password": PASSWORD });
+    let login = second.post("/api/login", body).await.expect(200).json();
+    harness::works::run_due(&app).await;
+    let code = code_in(&app.mail_to("payload@example.com").await.text);
+    let body = json!({ "login_id": login["email_mfa"]["login_id"], "code": code });
+    second.post("/api/login/email_mfa", body).await.expect(200);
+    let body = json!({ "email": "payload@example.com", "password": OTHER_PASSWORD });
+    app.browser_at("203.0.113.3").post("/api/login", body).await.expect(401);
     browser.post("/api/reset", json!({ "email": "payload@example.com" })).await.expect(204);
     browser.post("/api/signup", json!({ "email": "payload@example.com", "password": PASSWORD })).await.expect(202);
     let body = json!({ "current_password": PASSWORD, "new_password": OTHER_PASSWORD });

@@ -6,7 +6,7 @@
 use anyhow::{Context as _, ensure};
 use serde_json::{Map, Value, json};
 use shared::{
-    CATALOG, email_mfa, email_verification,
+    CATALOG, devices, email_mfa, email_verification,
     jobs::{CatalogEntry, Job, entry, sweep},
     lockout, login, mail, password, recovery, sessions, signup, users,
 };
@@ -133,6 +133,11 @@ const WINDOW: &[Field] = &[field("window", Shape::Window, "The schedule's window
 
 /// All payloads that the code reads.
 pub const PAYLOADS: &[Payload] = &[
+    payload::<devices::NotifyNewDevice>(
+        "Tell a user of a login with a device that they never used before.",
+        &[field("user_id", Shape::Id, "The user."), field("audit_id", Shape::Id, "Audit row of the login.")],
+    ),
+    payload::<devices::SweepDevices>("Delete devices that nobody has used for a long time.", WINDOW),
     payload::<email_mfa::SendLoginCode>(
         "Mail the code and link of a pending login.",
         &[

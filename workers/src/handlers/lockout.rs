@@ -40,7 +40,7 @@ async fn find(ctx: &Context, audit_id: Uuid) -> Result<Option<(User, AuditRow)>,
 
 fn values(ctx: &Context, user: &User, event: AuditRow) -> Value {
     let detail: Value = serde_json::from_str(&event.detail).unwrap_or_default();
-    let authenticator = match detail["authenticator"].as_str() {
+    let authenticator = match detail.get("authenticator").and_then(Value::as_str) {
         Some("email_code") => "codes by mail",
         Some("totp") => "codes of the authenticator app",
         Some("backup_code") => "backup codes",

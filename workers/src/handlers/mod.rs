@@ -1,5 +1,6 @@
 //! One function per job, in the file of its slice.
 
+mod devices;
 mod email_mfa;
 mod email_verification;
 mod jobs;
@@ -30,6 +31,7 @@ const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 pub fn registry() -> Result<Registry, DuplicateHandler> {
     let mut registry = Registry::new();
     registry
+        .mail(devices::notify_new_device)?
         .mail(email_mfa::send_login_code)?
         .mail(email_verification::send_verification)?
         .mail(lockout::notify_disabled)?
@@ -39,6 +41,7 @@ pub fn registry() -> Result<Registry, DuplicateHandler> {
         .mail(recovery::send_reset_link)?
         .mail(signup::send_existing_account_notice)?
         .mail(users::notify_email_changed)?
+        .on(devices::sweep_devices)?
         .on(email_verification::sweep_verifications)?
         .on(jobs::sweep_finished_jobs)?
         .on(lockout::sweep_lockouts)?

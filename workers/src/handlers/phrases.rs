@@ -31,6 +31,22 @@ pub fn name(user: &User) -> &str {
     user.first_name.as_deref().unwrap_or_default()
 }
 
+/// How a user proved who they are, from RFC 8176 values.
+pub fn method(amr: &[String]) -> String {
+    let words: Vec<&str> = amr
+        .iter()
+        .filter_map(|value| match value.as_str() {
+            "pwd" => Some("password"),
+            "email" => Some("code by mail"),
+            "otp" => Some("one-time code"),
+            "hwk" | "swk" => Some("passkey"),
+            "fed" => Some("single sign-on"),
+            _ => None,
+        })
+        .collect();
+    if words.is_empty() { "an unknown method".to_owned() } else { words.join(" and ") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,6 +57,14 @@ mod tests {
         assert_eq!(device(Some(firefox)), "Firefox on Linux");
         assert_eq!(device(Some("<script>alert(1)</script>")), "an unknown program");
         assert_eq!(device(None), "an unknown program");
+    }
+
+    #[test]
+    fn methods_are_named() {
+        let named = |amr: &[&str]| method(&amr.iter().map(|value| (*value).to_owned()).collect::<Vec<_>>());
+        assert_eq!(named(&["pwd", "otp", "mfa"]), "password and one-time code");
+        assert_eq!(named(&["hwk", "user"]), "passkey");
+        assert_eq!(named(&[]), "an unknown method");
     }
 
     #[test]

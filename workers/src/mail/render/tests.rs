@@ -29,6 +29,7 @@ fn everything(name: Option<&str>) -> Value {
         old_masked => "o***@e***.com",
         new_masked => "n***@e***.com",
         which => "old",
+        method => "password",
         authenticator => "the password",
     }
 }
