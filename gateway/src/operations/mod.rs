@@ -5,7 +5,7 @@
 
 mod schema;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 pub use schema::escape;
 use serde_json::Value;
@@ -16,6 +16,8 @@ use crate::problem::FieldProblem;
 #[derive(Debug, Default)]
 pub struct Operations {
     routes: Vec<Route>,
+    /// Which of the routes has this address and no parameters.
+    literal: HashMap<String, usize>,
     schemas: Value,
 }
 
@@ -41,17 +43,26 @@ impl Operations {
                 .collect(),
         });
         let schemas = document.pointer("/components/schemas").cloned().unwrap_or_default();
-        Self { routes: routes.collect(), schemas }
+        let mut known = Self { schemas, ..Self::default() };
+        routes.for_each(|route| known.add(route));
+        known
     }
 
     /// Adds addresses that are not in the document.
     #[must_use]
     pub fn with(mut self, addresses: &[(&str, &[&str])]) -> Self {
-        self.routes.extend(addresses.iter().map(|(template, methods)| Route {
-            template: (*template).to_owned(),
-            methods: methods.iter().map(|method| ((*method).to_owned(), None)).collect(),
-        }));
+        for (template, methods) in addresses {
+            let methods = methods.iter().map(|method| ((*method).to_owned(), None)).collect();
+            self.add(Route { template: (*template).to_owned(), methods });
+        }
         self
+    }
+
+    fn add(&mut self, route: Route) {
+        if !route.template.contains('{') {
+            self.literal.insert(route.template.clone(), self.routes.len());
+        }
+        self.routes.push(route);
     }
 
     /// The template of the address, such as `/api/jobs/{job_id}`.
@@ -80,6 +91,9 @@ impl Operations {
 
     /// The route that fits with the fewest parameters.
     fn find(&self, path: &str) -> Option<&Route> {
+        if let Some(index) = self.literal.get(path) {
+            return self.routes.get(*index);
+        }
         self.routes
             .iter()
             .filter_map(|route| parameters(&route.template, path).map(|count| (count, route)))
