@@ -117,7 +117,9 @@ pub async fn reserve(
         return Err(LockoutError::Disabled);
     }
     if counted.is_denied {
-        return Err(LockoutError::Locked { wait: counted.expires_at.since(now).max(Duration::from_secs(1)), window });
+        // The clocks of gateways are not quite the same.
+        let wait = counted.expires_at.since(now).min(window).max(Duration::from_secs(1));
+        return Err(LockoutError::Locked { wait, window });
     }
     let reservation = Reservation {
         account: subject.account.to_owned(),
