@@ -36,6 +36,7 @@ pub mod recovery;
 pub mod secret;
 pub mod sessions;
 pub mod signup;
+pub mod step_up;
 pub mod telemetry;
 pub mod users;
 

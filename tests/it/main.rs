@@ -17,6 +17,8 @@ mod password;
 mod recovery;
 mod sessions;
 mod signup;
+
+mod step_up;
 mod story;
 mod structure;
 mod users;

@@ -59,6 +59,7 @@ const SLICES: &[Slice] = &[
     slice(3, "password_change", &[]),
     slice(3, "recovery", &[]),
     slice(3, "signup", &[]),
+    slice(3, "step_up", &[]),
 ];
 
 /// The files that a slice may have.

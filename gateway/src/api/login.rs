@@ -10,7 +10,7 @@ use shared::{
     config::Config,
     login::{self, Attempt, Completion, Context, EmailProof, LoginError, LoginId, Outcome, PendingStep, SignedIn},
     secret::Redacted,
-    sessions::Transport,
+    sessions::{Renewed, Transport},
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -87,7 +87,7 @@ pub struct Login {
     email_mfa: Option<EmailMfaChallenge>,
 }
 
-/// A session that was just opened.
+/// A session that was just opened, or whose token was just replaced.
 #[derive(Object)]
 pub struct SessionCreated {
     /// Id of the session; not a secret.
@@ -209,6 +209,20 @@ pub fn binding(state: &AppState, request: &Request, given: Option<String>) -> po
     let name = cookies::login_name(&state.kernel.config.http);
     let secret = given.or_else(|| cookies::read(request.headers(), name));
     secret.map(Redacted::new).ok_or_else(|| problem(LoginError::NotFound))
+}
+
+impl SessionCreated {
+    /// The wire form of a session whose token was replaced.
+    #[must_use]
+    pub fn renewed(session: &Renewed, is_token: bool) -> Self {
+        Self {
+            id: session.id.0,
+            token: is_token.then(|| session.session_token.expose().clone()),
+            amr: session.amr.clone(),
+            created_at: session.created_at.to_utc(),
+            expires_at: session.expires_at.to_utc(),
+        }
+    }
 }
 
 impl Login {

@@ -7,6 +7,7 @@ pub mod login;
 pub mod recovery;
 pub mod sessions;
 pub mod signup;
+pub mod step_up;
 pub mod users;
 
 use poem_openapi::Tags;

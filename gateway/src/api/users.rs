@@ -7,7 +7,7 @@ use shared::{
     clock::Timestamp,
     email_verification,
     password_change::{self, PasswordChange},
-    sessions,
+    sessions::{self, Sensitivity},
     users::{self, Profile, UserError},
 };
 use time::OffsetDateTime;
@@ -127,7 +127,7 @@ impl UsersApi {
         // Whatever can be refused is refused first, so that a refused member leaves the others as they are.
         let profile = profile.validated().map_err(UserError::Invalid).map_err(problem)?;
         if let Some(email) = &body.email {
-            sessions::require_recent(kernel, &session.0).map_err(problem)?;
+            sessions::require_recent(kernel, &session.0, Sensitivity::Sensitive).map_err(problem)?;
             email_verification::start_change(kernel, &client, user, email).await.map_err(problem)?;
         }
         if (&profile.first_name, &profile.last_name) != (&user.first_name, &user.last_name) {

@@ -4,6 +4,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::Sensitivity;
+use crate::rate_limit::Limit;
+
 /// How long sessions live.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,6 +19,10 @@ pub struct SessionsConfig {
     pub touch_seconds: u64,
     /// How recent the last proof of identity must be for a sensitive change.
     pub sensitive_within_seconds: u64,
+    /// How recent it must be to change a factor.
+    pub factor_change_within_seconds: u64,
+    /// Tries to renew the proof of identity, per user.
+    pub reauthenticate_per_user: Limit,
 }
 
 impl SessionsConfig {
@@ -29,6 +36,15 @@ impl SessionsConfig {
     #[must_use]
     pub fn idle(&self) -> Option<Duration> {
         (self.idle_seconds > 0).then(|| Duration::from_secs(self.idle_seconds))
+    }
+
+    /// How recent the last proof of identity must be.
+    #[must_use]
+    pub fn within(&self, sensitivity: Sensitivity) -> Duration {
+        Duration::from_secs(match sensitivity {
+            Sensitivity::Sensitive => self.sensitive_within_seconds,
+            Sensitivity::FactorChange => self.factor_change_within_seconds,
+        })
     }
 
     /// How precisely the last use is recorded: a tenth of the idle limit at most, or a session in use would end by it.

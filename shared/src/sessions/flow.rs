@@ -1,7 +1,5 @@
 //! Use cases: opening, checking and ending sessions.
 
-use std::time::Duration;
-
 use sea_orm::{ActiveValue::Set, DbErr};
 use serde_json::json;
 
@@ -96,6 +94,16 @@ pub struct Principal {
     pub reauthenticated_at: Timestamp,
     /// RFC 8176 values, comma-separated.
     pub amr: String,
+    /// SHA-256 of the token that was presented.
+    pub(super) digest: Vec<u8>,
+}
+
+impl Principal {
+    /// Whether the session has this RFC 8176 value.
+    #[must_use]
+    pub fn has_amr(&self, value: &str) -> bool {
+        self.amr.split(',').any(|one| one == value)
+    }
 }
 
 /// Finds whose session this token is.
@@ -121,7 +129,7 @@ pub async fn authenticate(
         entry
     } else {
         let found = store::find(kernel.db.reader(), &digest).await?.ok_or(SessionError::Invalid)?;
-        let entry = cache.keep(digest, found, generation);
+        let entry = cache.keep(digest.clone(), found, generation);
         judge(config, &entry, now)?;
         entry
     };
@@ -131,6 +139,7 @@ pub async fn authenticate(
         user: entry.user.clone(),
         reauthenticated_at: entry.session.reauthenticated_at,
         amr: entry.session.amr.clone(),
+        digest,
     })
 }
 
@@ -160,12 +169,21 @@ fn judge(config: &SessionsConfig, entry: &Entry, now: Timestamp) -> Result<(), S
     Ok(())
 }
 
+/// What a recent proof of identity is needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sensitivity {
+    /// A sensitive change, such as another e-mail address.
+    Sensitive,
+    /// A change of the factors that sign the user in.
+    FactorChange,
+}
+
 /// Demands that the user proved who they are recently.
 ///
 /// # Errors
-/// When the last proof is older than the configured time.
-pub fn require_recent(kernel: &Kernel, principal: &Principal) -> Result<(), SessionError> {
-    let within = Duration::from_secs(kernel.config.sessions.sensitive_within_seconds);
+/// When the last proof is older than the time that is configured for this sensitivity.
+pub fn require_recent(kernel: &Kernel, principal: &Principal, sensitivity: Sensitivity) -> Result<(), SessionError> {
+    let within = kernel.config.sessions.within(sensitivity);
     if principal.reauthenticated_at + within <= kernel.clock.now() {
         return Err(SessionError::ReauthenticationRequired);
     }
@@ -183,6 +201,41 @@ pub async fn list(
 ) -> Result<Vec<Model>, SessionError> {
     let config = &kernel.config.sessions;
     Ok(store::list(kernel.db.reader(), &principal.user, config, page, kernel.clock.now()).await?)
+}
+
+/// Renews the proof of identity of a session in the caller's transaction, and replaces its token. `further` is what was
+/// proven beyond what the session has.
+///
+/// # Errors
+/// When the session ended or was renewed by another request since `principal` was read, or the database fails.
+pub async fn renew(
+    kernel: &Kernel,
+    tx: &Tx,
+    principal: &Principal,
+    further: &[&'static str],
+) -> Result<Renewed, SessionError> {
+    let session_token = secret::mint(PREFIX);
+    let mut amr: Vec<_> = principal.amr.split(',').map(str::to_owned).collect();
+    amr.extend(further.iter().filter(|value| !principal.has_amr(value)).map(ToString::to_string));
+    let renewal =
+        store::Renewal { digest: secret::digest(session_token.expose()), amr: amr.join(","), at: kernel.clock.now() };
+    let row = store::renew(&**tx, principal, renewal).await?.ok_or(SessionError::Invalid)?;
+    Ok(Renewed { id: row.id, session_token, expires_at: row.expires_at, created_at: row.created_at, amr })
+}
+
+/// A session whose token was replaced; the new one is not recoverable later.
+#[derive(Debug)]
+pub struct Renewed {
+    /// Its id, which stays.
+    pub id: SessionId,
+    /// What the client presents from now on.
+    pub session_token: Redacted<String>,
+    /// When it ends at the latest, which stays.
+    pub expires_at: Timestamp,
+    /// When it was opened.
+    pub created_at: Timestamp,
+    /// How the user proved who they are.
+    pub amr: Vec<String>,
 }
 
 /// Ends the session that the request carries.

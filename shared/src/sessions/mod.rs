@@ -3,6 +3,7 @@
 //! ```text
 //! login ── open ──► row (hash of the token, epoch, age) ── token, shown once, in a cookie or a bearer header
 //! request ── authenticate ──► row and user, cached by generation: revoked? too old? epoch moved? user disabled?
+//! step-up ── renew ──► the same row with a fresh token, and a recent proof of identity
 //! logout, password change, reset ── revoke ──► refused from the next request on, by every gateway
 //! ```
 //!
@@ -22,7 +23,8 @@ pub use config::SessionsConfig;
 pub use entity::{Model as StoredSession, SessionId};
 pub use error::{PROBLEMS, SESSION_EXPIRED, SessionError, UNAUTHENTICATED};
 pub use flow::{
-    Opened, Principal, Proof, Transport, authenticate, end, end_others, list, log_out, open, require_recent, settle,
+    Opened, Principal, Proof, Renewed, Sensitivity, Transport, authenticate, end, end_others, list, log_out, open,
+    renew, require_recent, settle,
 };
 pub use jobs::SweepEndedSessions;
 pub use store::{revoke, revoke_others, sweep};

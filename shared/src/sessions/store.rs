@@ -6,7 +6,7 @@ use sea_orm::{
 };
 
 use super::{
-    SessionId, SessionsConfig,
+    Principal, SessionId, SessionsConfig,
     entity::{ActiveModel, Column, Entity, Model},
 };
 use crate::{
@@ -106,6 +106,38 @@ pub(super) async fn list<C: ConnectionTrait>(
         query = query.filter(Column::Id.lt(before));
     }
     query.order_by_desc(Column::Id).limit(limit).all(db).await
+}
+
+/// A fresh token and proof.
+pub(super) struct Renewal {
+    /// SHA-256 of the token.
+    pub digest: Vec<u8>,
+    /// How the user proved who they are.
+    pub amr: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Gives a live session its new token and proof. `None` when it ended or was renewed since `seen` was read.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn renew<C: ConnectionTrait>(
+    db: &C,
+    seen: &Principal,
+    renewal: Renewal,
+) -> Result<Option<Model>, DbErr> {
+    let rows = Entity::update_many()
+        .col_expr(Column::Digest, Expr::value(renewal.digest))
+        .col_expr(Column::Amr, Expr::value(renewal.amr))
+        .col_expr(Column::ReauthenticatedAt, Expr::value(renewal.at))
+        .filter(Column::Id.eq(seen.session_id))
+        .filter(Column::Digest.eq(seen.digest.clone()))
+        .filter(Column::AuthEpoch.eq(seen.user.auth_epoch))
+        .filter(Column::RevokedAt.is_null())
+        .exec_with_returning(db)
+        .await?;
+    Ok(rows.into_iter().next())
 }
 
 /// Carries a session over to a new epoch of its user.

@@ -1,0 +1,98 @@
+//! The use case: proving again who one is.
+
+use sea_orm::DbErr;
+use serde_json::json;
+
+use super::StepUpError;
+use crate::{
+    audit::{self, AuditEvent, Outcome},
+    client::Client,
+    fault::FieldError,
+    kernel::Kernel,
+    password::{self, HashPool},
+    rate_limit::{self, Verdict},
+    secret::Redacted,
+    sessions::{self, Principal, Renewed},
+    users::UserId,
+};
+
+/// What the user offers as proof.
+#[derive(Clone, Debug)]
+pub enum Evidence {
+    /// Their password.
+    Password(Redacted<String>),
+    /// Nothing.
+    Nothing,
+}
+
+/// Renews the proof of identity of a session. Its token is replaced; the old one is refused from now on.
+///
+/// # Errors
+/// When the proof is missing or wrong, there were too many tries, or the session ended meanwhile.
+pub async fn reauthenticate(
+    kernel: &Kernel,
+    hasher: &HashPool,
+    client: &Client,
+    principal: &Principal,
+    evidence: Evidence,
+) -> Result<Renewed, StepUpError> {
+    let Evidence::Password(password) = evidence else {
+        return Err(rejected("/password", "required", "The password is required."));
+    };
+    let user_id = principal.user.id;
+    reserve_attempt(kernel, user_id).await?;
+    if !is_password(kernel, hasher, user_id, password.expose()).await? {
+        let tx = kernel.db.write_tx().await?;
+        record(kernel, &*tx, client, principal, Outcome::Failure, "password").await?;
+        tx.commit().await?;
+        return Err(rejected("/password", "incorrect_password", "The password is wrong."));
+    }
+    let tx = kernel.db.write_tx().await?;
+    let renewed = sessions::renew(kernel, &tx, principal, &[]).await?;
+    record(kernel, &*tx, client, principal, Outcome::Success, "password").await?;
+    tx.commit().await?;
+    Ok(renewed)
+}
+
+/// Counts the try before anything is verified.
+async fn reserve_attempt(kernel: &Kernel, user_id: UserId) -> Result<(), StepUpError> {
+    let per_user = user_id.to_string();
+    let (now, limit) = (kernel.clock.now(), kernel.config.sessions.reauthenticate_per_user);
+    let scope = ("step_up.user", per_user.as_str());
+    match rate_limit::check(kernel.db.writer(), &kernel.keys, now, limit, scope).await? {
+        Verdict::Allowed => Ok(()),
+        Verdict::Denied(wait) => Err(StepUpError::Throttled(wait)),
+    }
+}
+
+async fn is_password(kernel: &Kernel, hasher: &HashPool, user_id: UserId, password: &str) -> Result<bool, StepUpError> {
+    // No stored password is that long; the hash would only cost time.
+    if password.len() > kernel.config.password.max_bytes {
+        return Ok(false);
+    }
+    let ticket = hasher.reserve()?;
+    let stored = password::find(kernel.db.reader(), user_id).await?;
+    Ok(ticket.verify(stored, password).await?.is_right)
+}
+
+async fn record<C: sea_orm::ConnectionTrait>(
+    kernel: &Kernel,
+    db: &C,
+    client: &Client,
+    principal: &Principal,
+    outcome: Outcome,
+    method: &str,
+) -> Result<(), DbErr> {
+    let event = AuditEvent {
+        action: "step_up.reauthenticate",
+        outcome,
+        user_id: Some(principal.user.id.0),
+        client: Some(client),
+        detail: json!({ "session_id": principal.session_id, "method": method }),
+    };
+    audit::record(db, kernel.clock.as_ref(), event).await.map(|_| ())
+}
+
+fn rejected(pointer: &'static str, code: &'static str, detail: &str) -> StepUpError {
+    StepUpError::Rejected(FieldError { pointer, code, detail: detail.to_owned() })
+}
