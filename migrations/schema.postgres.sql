@@ -22,6 +22,19 @@ CREATE INDEX audit_events_action_at_idx ON audit_events USING btree (action, at)
 CREATE INDEX audit_events_user_id_at_idx ON audit_events USING btree (user_id, at);
 CREATE TRIGGER audit_events_append_only BEFORE DELETE OR UPDATE ON audit_events FOR EACH ROW EXECUTE FUNCTION audit_events_refuse();
 
+CREATE TABLE backup_codes (
+    id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    key_id text NOT NULL,
+    digest bytea NOT NULL,
+    created_at bigint NOT NULL,
+    used_at bigint,
+    CONSTRAINT backup_codes_pkey PRIMARY KEY (id),
+    CONSTRAINT backup_codes_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+);
+
+CREATE INDEX backup_codes_user_id_idx ON backup_codes USING btree (user_id);
+
 CREATE TABLE email_mfa_bypasses (
     user_id uuid NOT NULL,
     until bigint NOT NULL,
@@ -216,6 +229,20 @@ CREATE INDEX sessions_expires_at_idx ON sessions USING btree (expires_at);
 CREATE INDEX sessions_revoked_at_idx ON sessions USING btree (revoked_at) WHERE (revoked_at IS NOT NULL);
 CREATE INDEX sessions_user_id_idx ON sessions USING btree (user_id);
 CREATE TRIGGER sessions_update_generation AFTER UPDATE OF revoked_at, auth_epoch, expires_at, reauthenticated_at ON sessions FOR EACH STATEMENT EXECUTE FUNCTION generations_bump();
+
+CREATE TABLE totps (
+    user_id uuid NOT NULL,
+    key_id text,
+    sealed bytea,
+    last_step bigint NOT NULL,
+    enabled_at bigint,
+    setup_key_id text,
+    setup_sealed bytea,
+    setup_session_id uuid,
+    setup_expires_at bigint,
+    CONSTRAINT totps_pkey PRIMARY KEY (user_id),
+    CONSTRAINT totps_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+);
 
 CREATE TABLE trusted_devices (
     id uuid NOT NULL,

@@ -20,6 +20,18 @@ CREATE TRIGGER audit_events_no_delete BEFORE DELETE ON audit_events
 CREATE TRIGGER audit_events_no_update BEFORE UPDATE ON audit_events
              BEGIN SELECT RAISE(ABORT, 'audit_events is append-only'); END;
 
+CREATE TABLE "backup_codes" (
+    "id" uuid_text NOT NULL PRIMARY KEY,
+    "user_id" uuid_text NOT NULL,
+    "key_id" text NOT NULL,
+    "digest" blob(1) NOT NULL,
+    "created_at" integer NOT NULL,
+    "used_at" integer NULL,
+    FOREIGN KEY ("user_id") REFERENCES "users" ("id") ON DELETE CASCADE
+);
+
+CREATE INDEX "backup_codes_user_id_idx" ON "backup_codes" ("user_id");
+
 CREATE TABLE "email_mfa_bypasses" (
     "user_id" uuid_text NOT NULL PRIMARY KEY,
     "until" integer NOT NULL,
@@ -201,6 +213,19 @@ CREATE INDEX "sessions_expires_at_idx" ON "sessions" ("expires_at");
 CREATE INDEX "sessions_revoked_at_idx" ON "sessions" ("revoked_at") WHERE revoked_at IS NOT NULL;
 CREATE INDEX "sessions_user_id_idx" ON "sessions" ("user_id");
 CREATE TRIGGER sessions_update_generation AFTER UPDATE OF revoked_at, auth_epoch, expires_at, reauthenticated_at ON sessions BEGIN UPDATE generations SET value = value + 1 WHERE name = 'identity'; END;
+
+CREATE TABLE "totps" (
+    "user_id" uuid_text NOT NULL PRIMARY KEY,
+    "key_id" text NULL,
+    "sealed" blob(1) NULL,
+    "last_step" integer NOT NULL,
+    "enabled_at" integer NULL,
+    "setup_key_id" text NULL,
+    "setup_sealed" blob(1) NULL,
+    "setup_session_id" uuid_text NULL,
+    "setup_expires_at" integer NULL,
+    FOREIGN KEY ("user_id") REFERENCES "users" ("id") ON DELETE CASCADE
+);
 
 CREATE TABLE "trusted_devices" (
     "id" uuid_text NOT NULL PRIMARY KEY,

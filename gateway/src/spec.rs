@@ -7,18 +7,39 @@ use serde_json::Value;
 
 use crate::api::{
     devices::DevicesApi, email_verification::EmailVerificationApi, jobs::JobsApi, login::LoginApi,
-    recovery::RecoveryApi, sessions::SessionsApi, signup::SignupApi, step_up::StepUpApi, users::UsersApi,
+    recovery::RecoveryApi, sessions::SessionsApi, signup::SignupApi, step_up::StepUpApi, two_factor::TwoFactorApi,
+    users::UsersApi,
 };
 
 /// All operations.
-pub type Api =
-    (DevicesApi, EmailVerificationApi, JobsApi, LoginApi, RecoveryApi, SessionsApi, SignupApi, StepUpApi, UsersApi);
+pub type Api = (
+    DevicesApi,
+    EmailVerificationApi,
+    JobsApi,
+    LoginApi,
+    RecoveryApi,
+    SessionsApi,
+    SignupApi,
+    StepUpApi,
+    TwoFactorApi,
+    UsersApi,
+);
 
 /// The service that answers under `/api`. Operations find the state among the extensions of their request.
 #[must_use]
 pub fn service() -> OpenApiService<Api, ()> {
-    let api =
-        (DevicesApi, EmailVerificationApi, JobsApi, LoginApi, RecoveryApi, SessionsApi, SignupApi, StepUpApi, UsersApi);
+    let api = (
+        DevicesApi,
+        EmailVerificationApi,
+        JobsApi,
+        LoginApi,
+        RecoveryApi,
+        SessionsApi,
+        SignupApi,
+        StepUpApi,
+        TwoFactorApi,
+        UsersApi,
+    );
     OpenApiService::new(api, "Gatepost", env!("CARGO_PKG_VERSION"))
 }
 

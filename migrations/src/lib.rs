@@ -18,6 +18,8 @@ mod m20261121_000011_create_mail_deliveries;
 mod m20261121_000012_create_rate_limits;
 mod m20261121_000013_create_audit_events;
 mod m20261121_000014_create_generations;
+mod m20261125_000001_create_totps;
+mod m20261125_000002_create_backup_codes;
 mod m20261125_000040_create_lockouts;
 mod m20261125_000041_create_known_devices;
 mod m20261125_000042_add_trusted_device_names;
@@ -48,6 +50,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000012_create_rate_limits::Migration),
             Box::new(m20261121_000013_create_audit_events::Migration),
             Box::new(m20261121_000014_create_generations::Migration),
+            Box::new(m20261125_000001_create_totps::Migration),
+            Box::new(m20261125_000002_create_backup_codes::Migration),
             Box::new(m20261125_000040_create_lockouts::Migration),
             Box::new(m20261125_000041_create_known_devices::Migration),
             Box::new(m20261125_000042_add_trusted_device_names::Migration),

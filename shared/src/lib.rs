@@ -6,12 +6,15 @@
 //! ```text
 //! kernel   ids clock secret fault client audit config db jobs broker rate_limit telemetry lifecycle
 //!    ▲
-//! users  domains ◄── password  email_mfa  lockout ◄── sessions  devices ◄── login  recovery  email_verification  signup
+//! users  domains ◄── password  email_mfa  totp  backup_codes  lockout ◄── sessions  devices
+//!                   ▲
+//!        two_factor  login  recovery  email_verification  signup  step_up  password_change
 //! ```
 //!
 //! A slice reaches another one only through the functions its `mod.rs` exports; `entity` and `store` are private.
 
 pub mod audit;
+pub mod backup_codes;
 pub mod broker;
 pub mod client;
 pub mod clock;
@@ -38,6 +41,8 @@ pub mod sessions;
 pub mod signup;
 pub mod step_up;
 pub mod telemetry;
+pub mod totp;
+pub mod two_factor;
 pub mod users;
 
 use fault::ProblemKind;
@@ -45,6 +50,7 @@ use jobs::{CatalogEntry, entry};
 
 /// Every kind of job, against which handlers, fixtures and the published schema are checked.
 pub const CATALOG: &[CatalogEntry] = &[
+    entry::<backup_codes::NotifyBackupCodeUsed>(),
     entry::<devices::NotifyNewDevice>(),
     entry::<devices::SweepDevices>(),
     entry::<email_mfa::SendLoginCode>(),
@@ -61,6 +67,8 @@ pub const CATALOG: &[CatalogEntry] = &[
     entry::<recovery::SweepResets>(),
     entry::<sessions::SweepEndedSessions>(),
     entry::<signup::SendExistingAccountNotice>(),
+    entry::<totp::NotifyTotpDisabled>(),
+    entry::<totp::NotifyTotpEnabled>(),
     entry::<users::NotifyEmailChanged>(),
 ];
 
@@ -80,6 +88,7 @@ pub fn problems() -> Vec<&'static ProblemKind> {
         recovery::PROBLEMS,
         sessions::PROBLEMS,
         signup::PROBLEMS,
+        two_factor::PROBLEMS,
         users::PROBLEMS,
     ]
     .concat()

@@ -12,12 +12,17 @@
 
 use std::{fmt, sync::Arc};
 
+use aes_gcm::{
+    Aes256Gcm, KeyInit, Nonce,
+    aead::{Aead, Payload},
+};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac};
 use rand::Rng as _;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 /// A value that is never printed: its `Debug` is a placeholder and it has no `Display`.
 #[derive(Clone, PartialEq, Eq, Default, serde::Deserialize)]
@@ -81,6 +86,28 @@ pub fn decode(text: &str) -> Option<Vec<u8>> {
     URL_SAFE_NO_PAD.decode(text).ok()
 }
 
+/// Length of the random nonce before an encrypted value.
+const NONCE_LENGTH: usize = 12;
+
+/// An encrypted value and the key it is encrypted with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// Id of the key.
+    pub key_id: String,
+    /// Nonce, cipher text and tag.
+    pub bytes: Vec<u8>,
+}
+
+/// What an encrypted value is bound to, in bytes that are never ambiguous.
+fn associated(purpose: &str, parts: &[&[u8]]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for part in std::iter::once(&purpose.as_bytes()).chain(parts) {
+        bytes.extend_from_slice(&(part.len() as u64).to_be_bytes());
+        bytes.extend_from_slice(part);
+    }
+    bytes
+}
+
 /// The installation's keys.
 #[derive(Clone)]
 pub struct Keyring {
@@ -137,12 +164,37 @@ impl Keyring {
     #[must_use]
     pub fn derive(&self, key_id: &str, purpose: &str, parts: &[&[u8]]) -> Option<[u8; 32]> {
         let (_, key) = self.keys.iter().find(|(id, _)| id == key_id)?;
-        let mut mac = Hmac::<Sha256>::new_from_slice(key).ok()?;
+        let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(key).ok()?;
         for part in std::iter::once(&purpose.as_bytes()).chain(parts) {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part);
         }
         Some(mac.finalize().into_bytes().into())
+    }
+
+    /// Encrypts `plain` under the key that signs now (AES-256-GCM, NIST SP 800-38D). It opens for the same purpose and the
+    /// same `parts` only, which is how a row is bound to its owner. `None` when there is no key.
+    #[must_use]
+    pub fn seal(&self, purpose: &str, parts: &[&[u8]], plain: &[u8]) -> Option<Sealed> {
+        let key_id = self.current().to_owned();
+        let nonce = random_bytes::<NONCE_LENGTH>();
+        let payload = Payload { msg: plain, aad: &associated(purpose, parts) };
+        let sealed = self.cipher(&key_id)?.encrypt(&Nonce::from(nonce), payload).ok()?;
+        Some(Sealed { key_id, bytes: [nonce.as_slice(), &sealed].concat() })
+    }
+
+    /// What was sealed; `None` when it was altered, sealed for something else, or its key has been removed.
+    #[must_use]
+    pub fn open(&self, purpose: &str, parts: &[&[u8]], sealed: &Sealed) -> Option<Zeroizing<Vec<u8>>> {
+        let (nonce, msg) = sealed.bytes.split_first_chunk::<NONCE_LENGTH>()?;
+        let payload = Payload { msg, aad: &associated(purpose, parts) };
+        self.cipher(&sealed.key_id)?.decrypt(&Nonce::from(*nonce), payload).ok().map(Zeroizing::new)
+    }
+
+    /// Encryption has a key of its own, derived from the installation's.
+    fn cipher(&self, key_id: &str) -> Option<Aes256Gcm> {
+        let key = Zeroizing::new(self.derive(key_id, "seal.key", &[])?);
+        Aes256Gcm::new_from_slice(key.as_slice()).ok()
     }
 
     /// A keyed digest under the key that signs now, for looking up an identifier without storing it.
@@ -227,6 +279,32 @@ mod tests {
         assert_eq!(rotated.current(), "b");
         assert_eq!(rotated.derive("a", "p", &[b"x"]), before);
         assert_eq!(keyring(&[NEW]).derive("a", "p", &[b"x"]), None);
+    }
+
+    #[test]
+    fn what_is_sealed_opens_for_its_owner_only() {
+        let keys = keyring(&[OLD]);
+        let sealed = keys.seal("p", &[b"ada"], b"secret").unwrap();
+        assert!(!sealed.bytes.windows(6).any(|window| window == b"secret"));
+        assert_ne!(keys.seal("p", &[b"ada"], b"secret").unwrap(), sealed);
+        assert_eq!(keys.open("p", &[b"ada"], &sealed).unwrap().as_slice(), b"secret");
+        assert!(keys.open("p", &[b"bob"], &sealed).is_none());
+        assert!(keys.open("q", &[b"ada"], &sealed).is_none());
+        for index in 0..sealed.bytes.len() {
+            let mut altered = sealed.clone();
+            altered.bytes[index] ^= 1;
+            assert!(keys.open("p", &[b"ada"], &altered).is_none(), "{index}");
+        }
+        assert!(keys.open("p", &[b"ada"], &Sealed { bytes: vec![0; 5], ..sealed }).is_none());
+    }
+
+    #[test]
+    fn what_was_sealed_before_a_rotation_opens_until_the_key_is_removed() {
+        let sealed = keyring(&[OLD]).seal("p", &[], b"secret").unwrap();
+        let rotated = keyring(&[NEW, OLD]);
+        assert_eq!(rotated.open("p", &[], &sealed).unwrap().as_slice(), b"secret");
+        assert_eq!(rotated.seal("p", &[], b"secret").unwrap().key_id, "b");
+        assert!(keyring(&[NEW]).open("p", &[], &sealed).is_none());
     }
 
     #[test]

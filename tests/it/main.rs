@@ -1,6 +1,7 @@
 //! The integration tests: one binary, a module per feature, names that are sentences.
 
 mod acceptance;
+mod backup_codes;
 mod broker;
 mod browser;
 mod coverage;
@@ -17,8 +18,9 @@ mod password;
 mod recovery;
 mod sessions;
 mod signup;
-
 mod step_up;
 mod story;
 mod structure;
+mod totp;
+mod two_factor;
 mod users;

@@ -1,5 +1,7 @@
 //! Step-up: a fresh proof of identity for what is sensitive.
 
+#![expect(clippy::unwrap_used, reason = "test code")]
+
 use std::time::Duration;
 
 use harness::{Caller, OTHER_PASSWORD, PASSWORD, Settings, TestApp};

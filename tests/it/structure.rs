@@ -47,9 +47,11 @@ const SLICES: &[Slice] = &[
     slice(0, "domains", &[]),
     slice(0, "users", &["email"]),
     // authenticators
+    slice(1, "backup_codes", &[]),
     slice(1, "email_mfa", &["bypass", "proof"]),
     slice(1, "lockout", &[]),
     slice(1, "password", &["phc", "pool", "strength"]),
+    slice(1, "totp", &[]),
     // what a login yields
     slice(2, "devices", &["known"]),
     slice(2, "sessions", &["cache"]),
@@ -60,6 +62,7 @@ const SLICES: &[Slice] = &[
     slice(3, "recovery", &[]),
     slice(3, "signup", &[]),
     slice(3, "step_up", &[]),
+    slice(3, "two_factor", &[]),
 ];
 
 /// The files that a slice may have.

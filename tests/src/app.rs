@@ -135,6 +135,21 @@ impl TestApp {
         self.gateway_with(Kernel { clock: Arc::new(Still(now)), ..(*self.kernel).clone() })
     }
 
+    /// A gateway of the same installation with these keys.
+    ///
+    /// # Panics
+    /// When they are not usable.
+    #[must_use]
+    pub fn gateway_with_keys(&self, entries: &[String]) -> BoxEndpoint<'static, Response> {
+        self.gateway_with(Kernel { keys: Keyring::parse(entries).expect("keys"), ..(*self.kernel).clone() })
+    }
+
+    /// What time it is for the application.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.kernel.clock.now()
+    }
+
     fn gateway_with(&self, kernel: Kernel) -> BoxEndpoint<'static, Response> {
         gateway::app(AppState {
             kernel: Arc::new(kernel),

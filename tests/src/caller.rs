@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use poem::{
@@ -12,7 +13,7 @@ use poem::{
 };
 use serde_json::{Value, json};
 
-use crate::{Answer, PASSWORD, TestApp, mail};
+use crate::{Answer, PASSWORD, TestApp, mail, totp::Authenticator};
 
 /// One browser or program: an address, cookies that it keeps, and perhaps a bearer token.
 pub struct Caller<'a> {
@@ -199,6 +200,28 @@ impl<'a> Caller<'a> {
         // The notice of a new device goes out now, or it would be the newest mail at the next login.
         self.app.drain().await;
         login
+    }
+
+    /// Enables an authenticator app in this signed-in browser; processes the jobs. Returns the app and the backup codes.
+    /// The clock moves on, so that the app shows a code that was not used.
+    ///
+    /// # Panics
+    /// When the answer has no secret or no codes.
+    pub async fn enable_totp(&self) -> (Authenticator, Vec<String>) {
+        let setup = self.post("/api/users/@me/two_factor/totp/start", json!({})).await.expect(200).json();
+        let app = Authenticator::of(setup["secret"].as_str().expect("a secret"));
+        let body = json!({ "code": app.code(self.app.now()) });
+        let enabled = self.post("/api/users/@me/two_factor/totp/confirm", body).await.expect(200).json();
+        self.app.drain().await;
+        self.app.advance(Duration::from_secs(60));
+        (app, serde_json::from_value(enabled["backup_codes"].clone()).expect("codes"))
+    }
+
+    /// Proves the password and leaves the two-factor step open. Returns the answer's `two_factor`.
+    pub async fn begin_two_factor(&self, email: &str) -> Value {
+        let login = self.post("/api/login", json!({ "email": email, "password": PASSWORD })).await.expect(200).json();
+        assert_eq!(login["status"], "two_factor_required", "{login}");
+        login["two_factor"].clone()
     }
 }
 

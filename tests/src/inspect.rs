@@ -8,6 +8,15 @@ use shared::users::{self, Email, User};
 
 use crate::TestApp;
 
+/// Bytes as [`TestApp::dump`] shows them.
+#[must_use]
+pub fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        text.push_str(&format!("{byte:02x}"));
+        text
+    })
+}
+
 impl TestApp {
     /// Runs a statement of the test's own.
     pub async fn execute(&self, sql: &str) {

@@ -32,14 +32,16 @@ mod process;
 pub mod rabbit;
 mod settings;
 pub mod smtp;
+pub mod totp;
 pub mod works;
 
 pub use answer::Answer;
 pub use app::TestApp;
 pub use caller::Caller;
+pub use inspect::hexadecimal;
 pub use mail::{TestMail, code_in, token_in};
 pub use process::{Installation, Process, executable, free_port, http_client};
-pub use settings::Settings;
+pub use settings::{Settings, UNLIMITED};
 
 /// A password that is strong enough, and is nobody's name.
 pub const PASSWORD: &str = "mK9#vL2$qP-fjord";

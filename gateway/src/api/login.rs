@@ -8,7 +8,10 @@ use poem_openapi::{
 use shared::{
     client::Client,
     config::Config,
-    login::{self, Attempt, Completion, Context, EmailProof, LoginError, LoginId, Outcome, PendingStep, SignedIn},
+    login::{
+        self, Attempt, Completion, Context, EmailProof, LoginError, LoginId, Outcome, PendingStep, SignedIn,
+        TwoFactorCompletion, TwoFactorStep,
+    },
     secret::Redacted,
     sessions::{Renewed, Transport},
 };
@@ -70,11 +73,26 @@ pub struct ResendEmailMfaRequest {
     login_token: Option<String>,
 }
 
+/// The second factor of a pending login: one of the two codes.
+#[derive(Object)]
+pub struct CompleteTwoFactorRequest {
+    /// The pending login.
+    login_id: Uuid,
+    /// What binds the pending login to this client; browsers have it in a cookie.
+    login_token: Option<String>,
+    /// A code of the authenticator app.
+    code: Option<String>,
+    /// A backup code.
+    backup_code: Option<String>,
+    /// Whether to skip this step on this device for a while; a backup code does not do that.
+    remember_device: Option<bool>,
+}
+
 /// Where a login stands.
 #[derive(Object)]
 pub struct Login {
-    /// What comes next: `signed_in`, `email_mfa_required`, `email_verification_required` or `login_required`. More values
-    /// may follow.
+    /// What comes next: `signed_in`, `two_factor_required`, `email_mfa_required`, `email_verification_required` or
+    /// `login_required`. More values may follow.
     status: String,
     /// The user, once signed in.
     #[oai(skip_serializing_if_is_none)]
@@ -82,6 +100,9 @@ pub struct Login {
     /// The session, once signed in.
     #[oai(skip_serializing_if_is_none)]
     session: Option<SessionCreated>,
+    /// The two-factor step, while it is due.
+    #[oai(skip_serializing_if_is_none)]
+    two_factor: Option<TwoFactorChallenge>,
     /// The e-mail step, while it is due.
     #[oai(skip_serializing_if_is_none)]
     email_mfa: Option<EmailMfaChallenge>,
@@ -100,6 +121,20 @@ pub struct SessionCreated {
     /// When it was opened.
     created_at: OffsetDateTime,
     /// When it ends at the latest.
+    expires_at: OffsetDateTime,
+}
+
+/// A second factor has to come from the same client.
+#[derive(Object)]
+pub struct TwoFactorChallenge {
+    /// The pending login.
+    login_id: Uuid,
+    /// What binds the pending login to this client, for `session_transport: token` only. Browsers have it in a cookie.
+    #[oai(skip_serializing_if_is_none)]
+    login_token: Option<String>,
+    /// What passes this step: `totp`, `backup_code`. More values may follow.
+    methods: Vec<String>,
+    /// How long the pending login is good.
     expires_at: OffsetDateTime,
 }
 
@@ -148,6 +183,30 @@ impl LoginApi {
         let context = context(&state, request).await;
         let outcome = login::start(&state.kernel, &state.hasher, &client, attempt, &context).await.map_err(problem)?;
         Ok(reply(&state.kernel.config, outcome))
+    }
+
+    /// Finish a login with a second factor
+    ///
+    /// Takes a code of the authenticator app or a backup code, from the client that began the login. Tries are limited, per
+    /// pending login and per user.
+    #[oai(path = "/two_factor", method = "post", operation_id = "completeTwoFactor")]
+    async fn complete_two_factor(
+        &self,
+        state: Data<&AppState>,
+        client: Data<&Client>,
+        request: &Request,
+        body: Json<CompleteTwoFactorRequest>,
+    ) -> poem::Result<Reply> {
+        let Json(CompleteTwoFactorRequest { login_id, login_token, code, backup_code, remember_device }) = body;
+        let wish = TwoFactorCompletion {
+            login_id: LoginId(login_id),
+            login_token: binding(&state, request, login_token)?,
+            offer: super::two_factor::offer(code, backup_code),
+            remember_device: remember_device.unwrap_or(false),
+        };
+        let context = context(&state, request).await;
+        let signed_in = login::complete_two_factor(&state.kernel, &client, wish, &context).await.map_err(problem)?;
+        Ok(reply(&state.kernel.config, Outcome::SignedIn(Box::new(signed_in))))
     }
 
     /// Finish a login with the mailed code or link
@@ -233,13 +292,14 @@ impl Login {
     }
 
     fn bare(status: &str) -> Self {
-        Self { status: status.to_owned(), user: None, session: None, email_mfa: None }
+        Self { status: status.to_owned(), user: None, session: None, two_factor: None, email_mfa: None }
     }
 }
 
 fn reply(config: &Config, outcome: Outcome) -> Reply {
     match outcome {
         Outcome::SignedIn(signed_in) => signed_in_reply(config, *signed_in),
+        Outcome::TwoFactorRequired(step) => two_factor_reply(config, step),
         Outcome::EmailMfaRequired(step) => pending_reply(config, step),
         Outcome::EmailVerificationRequired => Response::new(Json(Login::bare("email_verification_required"))),
     }
@@ -257,13 +317,32 @@ fn pending_reply(config: &Config, step: PendingStep) -> Reply {
         }),
         ..Login::bare("email_mfa_required")
     };
+    let cookie = (step.login_token.expose().as_str(), config.email_mfa.validity_seconds);
+    bound_reply(config, login, (!is_token).then_some(cookie))
+}
+
+fn two_factor_reply(config: &Config, step: TwoFactorStep) -> Reply {
+    let TwoFactorStep { login_id, login_token, transport, methods, expires_at } = step;
+    let is_token = transport == Transport::Token;
+    let login = Login {
+        two_factor: Some(TwoFactorChallenge {
+            login_id: login_id.0,
+            login_token: is_token.then(|| login_token.expose().clone()),
+            methods: methods.into_iter().map(|method| method.as_str().to_owned()).collect(),
+            expires_at: expires_at.to_utc(),
+        }),
+        ..Login::bare("two_factor_required")
+    };
+    let cookie = (login_token.expose().as_str(), config.login.two_factor_seconds);
+    bound_reply(config, login, (!is_token).then_some(cookie))
+}
+
+/// A pending login; its cookie, if it has one, is a value and its validity in seconds.
+fn bound_reply(config: &Config, login: Login, cookie: Option<(&str, u64)>) -> Reply {
     let reply = Response::new(Json(login));
-    if is_token {
-        return reply;
-    }
+    let Some((value, validity)) = cookie else { return reply };
     let name = cookies::login_name(&config.http);
-    let validity = config.email_mfa.validity_seconds;
-    reply.header("Set-Cookie", cookies::write(&config.http, name, step.login_token.expose(), validity, SameSite::Lax))
+    reply.header("Set-Cookie", cookies::write(&config.http, name, value, validity, SameSite::Lax))
 }
 
 fn signed_in_reply(config: &Config, signed_in: SignedIn) -> Reply {

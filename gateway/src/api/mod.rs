@@ -8,6 +8,7 @@ pub mod recovery;
 pub mod sessions;
 pub mod signup;
 pub mod step_up;
+pub mod two_factor;
 pub mod users;
 
 use poem_openapi::Tags;

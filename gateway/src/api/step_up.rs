@@ -27,6 +27,10 @@ use crate::{
 pub struct ReauthenticateRequest {
     /// The password.
     password: Option<String>,
+    /// In its place, a code of the authenticator app.
+    code: Option<String>,
+    /// In its place, a backup code.
+    backup_code: Option<String>,
 }
 
 /// Operations of step-up.
@@ -47,8 +51,12 @@ impl StepUpApi {
         session: Session,
         body: Json<ReauthenticateRequest>,
     ) -> poem::Result<Response<Json<SessionCreated>>> {
-        let Json(ReauthenticateRequest { password }) = body;
-        let evidence = password.map_or(Evidence::Nothing, |password| Evidence::Password(Redacted::new(password)));
+        let Json(ReauthenticateRequest { password, code, backup_code }) = body;
+        let evidence = match (password, super::two_factor::offer(code, backup_code)) {
+            (Some(password), _) => Evidence::Password(Redacted::new(password)),
+            (None, Some(offer)) => Evidence::Factor(offer),
+            (None, None) => Evidence::Nothing,
+        };
         let renewed = step_up::reauthenticate(&state.kernel, &state.hasher, &client, &session.0, evidence)
             .await
             .map_err(problem)?;

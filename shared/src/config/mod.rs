@@ -25,7 +25,7 @@ use crate::{
     broker::BrokerConfig, db::DatabaseConfig, devices::DevicesConfig, domains::DomainsConfig,
     email_mfa::EmailMfaConfig, email_verification::EmailVerificationConfig, jobs::JobsConfig, lockout::LockoutConfig,
     login::LoginConfig, mail::MailConfig, password::PasswordConfig, recovery::RecoveryConfig, secret::Redacted,
-    sessions::SessionsConfig,
+    sessions::SessionsConfig, totp::TotpConfig, two_factor::TwoFactorConfig,
 };
 
 /// The whole configuration; `shared/config.default.toml` describes every key.
@@ -58,6 +58,10 @@ pub struct Config {
     pub lockout: LockoutConfig,
     /// Signing in.
     pub login: LoginConfig,
+    /// The second factor.
+    pub two_factor: TwoFactorConfig,
+    /// Authenticator apps.
+    pub totp: TotpConfig,
     /// The e-mail step of a login.
     pub email_mfa: EmailMfaConfig,
     /// Proof of an address.

@@ -15,6 +15,8 @@ crate::id_type!(
 pub enum LoginState {
     /// The code or link of a mail.
     EmailMfa,
+    /// A second factor.
+    TwoFactor,
     /// Nothing: a session came of it.
     Done,
     /// Nothing: it was given up.

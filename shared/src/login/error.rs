@@ -6,7 +6,7 @@ use sea_orm::DbErr;
 
 use crate::{
     domains::SsoEnforced,
-    fault::{Fault, ProblemKind, THROTTLED},
+    fault::{Fault, FieldError, ProblemKind, THROTTLED, VALIDATION},
     lockout::LockoutError,
     mail::EMAIL_NOT_AVAILABLE,
     password::Overloaded,
@@ -49,7 +49,7 @@ pub const TOO_MANY_ATTEMPTS: ProblemKind = ProblemKind {
     code: "too_many_attempts",
     status: 429,
     title: "Too many wrong codes",
-    help: "The login attempt is dead. Start again with the password.",
+    help: "The login attempt is dead, or too many codes of this user were checked lately. Start again with the password, after `Retry-After` seconds.",
 };
 
 /// The kinds of this slice.
@@ -89,6 +89,12 @@ pub enum LoginError {
     /// Too many wrong codes.
     #[error("too many wrong codes")]
     TooManyAttempts,
+    /// Too many codes of this user were checked lately.
+    #[error("too many codes of this user")]
+    TooManyCodes(Duration),
+    /// No code was sent.
+    #[error("no code")]
+    CodeRequired,
     /// The database failed.
     #[error("database: {0}")]
     Database(#[from] DbErr),
@@ -107,6 +113,11 @@ impl From<LoginError> for Fault {
             LoginError::Expired => Self::of(&LOGIN_EXPIRED),
             LoginError::InvalidCode => Self::of(&INVALID_CODE),
             LoginError::TooManyAttempts => Self::of(&TOO_MANY_ATTEMPTS).retry_after(Duration::from_secs(1)),
+            LoginError::TooManyCodes(wait) => Self::of(&TOO_MANY_ATTEMPTS).retry_after(wait),
+            LoginError::CodeRequired => {
+                let detail = "A code or a backup code is required.".to_owned();
+                Self::of(&VALIDATION).errors(vec![FieldError { pointer: "/code", code: "required", detail }])
+            }
             LoginError::Database(err) => err.into(),
         }
     }

@@ -5,9 +5,11 @@
 //!       ── too many attempts ─────────────────────────────────────► throttled
 //!       ── wrong, unknown, disabled ──────────────────────────────► invalid_credentials, the same in every byte
 //!       ── address unproven ──────────────────────────────────────► email_verification_required + mail
+//!       ── second factor enrolled, device not trusted for it ─────► two_factor_required, pending row
 //!       ── same user on a live session | trusted device | bypass ─► session
 //!       ── no mail can reach the user ────────────────────────────► email_not_available
 //!       ── otherwise ─────────────────────────────────────────────► pending row + mail
+//! pending ── app | backup code, from the client that began ──► session with two factors
 //! pending ── code | link, from the browser that began ──► session
 //!         ── expired | epoch moved | too many tries ──► dead
 //! ```
@@ -28,8 +30,8 @@ pub use config::LoginConfig;
 pub use entity::LoginId;
 pub use error::{LoginError, PROBLEMS};
 pub use flow::{
-    Attempt, Completion, Context, EmailProof, LoginCodeMail, Outcome, PendingStep, SignedIn, complete_email_mfa,
-    login_code_mail, resend_email_mfa, start,
+    Attempt, Completion, Context, EmailProof, LoginCodeMail, Outcome, PendingStep, SignedIn, TwoFactorCompletion,
+    TwoFactorStep, complete_email_mfa, complete_two_factor, login_code_mail, resend_email_mfa, start,
 };
 pub use jobs::SweepLogins;
 pub use store::sweep;

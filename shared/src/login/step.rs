@@ -12,7 +12,9 @@ pub struct Facts {
     pub mail_is_suppressed: bool,
     /// The request carries a live session of the same user.
     pub is_reauthentication: bool,
-    /// This browser passed the e-mail step lately, and was remembered.
+    /// The user enrolled a second factor.
+    pub has_second_factor: bool,
+    /// This browser passed the second step lately, by a method that is due now, and was remembered.
     pub device_is_trusted: bool,
     /// An administrator waived the e-mail step for now.
     pub has_bypass: bool,
@@ -25,6 +27,8 @@ pub enum Step {
     VerifyEmail,
     /// A session.
     SignIn,
+    /// A second factor.
+    TwoFactor,
     /// A code by mail.
     EmailMfa,
     /// No way on: a mail is needed and cannot be sent.
@@ -37,6 +41,10 @@ pub const fn next(facts: Facts) -> Step {
     // Without mail an address cannot be proven; such an installation does not ask for it.
     if !facts.is_verified && facts.mail_is_available {
         return Step::VerifyEmail;
+    }
+    // Neither a live session nor a bypass of the e-mail step stands in for a second factor, and neither does a mail.
+    if facts.has_second_factor {
+        return if facts.device_is_trusted { Step::SignIn } else { Step::TwoFactor };
     }
     if facts.is_reauthentication || facts.device_is_trusted || facts.has_bypass {
         return Step::SignIn;
@@ -52,13 +60,14 @@ mod tests {
     use super::*;
 
     fn all() -> impl Iterator<Item = Facts> {
-        (0..64_u8).map(|bits| Facts {
+        (0..128_u8).map(|bits| Facts {
             is_verified: bits & 1 != 0,
             mail_is_available: bits & 2 != 0,
             mail_is_suppressed: bits & 4 != 0,
             is_reauthentication: bits & 8 != 0,
             device_is_trusted: bits & 16 != 0,
             has_bypass: bits & 32 != 0,
+            has_second_factor: bits & 64 != 0,
         })
     }
 
@@ -67,6 +76,16 @@ mod tests {
         for facts in all().filter(|facts| next(*facts) == Step::SignIn) {
             assert!(facts.is_reauthentication || facts.device_is_trusted || facts.has_bypass, "{facts:?}");
             assert!(facts.is_verified || !facts.mail_is_available, "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_but_its_own_trust_stands_in_for_a_second_factor() {
+        for facts in all().filter(|facts| facts.has_second_factor && !facts.device_is_trusted) {
+            assert!(matches!(next(facts), Step::TwoFactor | Step::VerifyEmail), "{facts:?}");
+        }
+        for facts in all().filter(|facts| !facts.has_second_factor) {
+            assert_ne!(next(facts), Step::TwoFactor, "{facts:?}");
         }
     }
 

@@ -19,14 +19,14 @@ pub(super) async fn find<C: ConnectionTrait>(db: &C, id: LoginId) -> Result<Opti
 /// Counts one try before it is compared. `None` when the login does not wait for a code any more, or has had its tries.
 pub(super) async fn reserve_attempt<C: ConnectionTrait>(
     db: &C,
-    id: LoginId,
+    (id, waits_for): (LoginId, LoginState),
     max_attempts: i32,
     now: Timestamp,
 ) -> Result<Option<Model>, DbErr> {
     let rows = Entity::update_many()
         .col_expr(Column::Attempts, Expr::col(Column::Attempts).add(1))
         .filter(Column::Id.eq(id))
-        .filter(Column::State.eq(LoginState::EmailMfa))
+        .filter(Column::State.eq(waits_for))
         .filter(Column::Attempts.lt(max_attempts))
         .filter(Column::ExpiresAt.gt(now))
         .exec_with_returning(db)
@@ -37,7 +37,7 @@ pub(super) async fn reserve_attempt<C: ConnectionTrait>(
 /// Ends a waiting login. False when someone else did.
 pub(super) async fn finish<C: ConnectionTrait>(
     db: &C,
-    id: LoginId,
+    (id, waits_for): (LoginId, LoginState),
     state: LoginState,
     now: Timestamp,
 ) -> Result<bool, DbErr> {
@@ -46,7 +46,7 @@ pub(super) async fn finish<C: ConnectionTrait>(
         .col_expr(Column::State, Expr::value(state.to_value()))
         .col_expr(Column::FinishedAt, Expr::value(now))
         .filter(Column::Id.eq(id))
-        .filter(Column::State.eq(LoginState::EmailMfa))
+        .filter(Column::State.eq(waits_for))
         .exec(db)
         .await?;
     Ok(result.rows_affected == 1)

@@ -90,6 +90,7 @@ pub async fn check<C: ConnectionTrait>(
     Ok(Verdict::Denied(conforms_at.since(now).max(Duration::from_secs(1))))
 }
 
+/// The name of a row: the scope, and a keyed digest of whom it is about.
 fn key(keys: &Keyring, (scope, identifier): (&str, &str)) -> String {
     format!("{scope}:{}", encode(&keys.blind("rate_limit", &[scope.as_bytes(), identifier.as_bytes()])))
 }
@@ -111,6 +112,23 @@ pub async fn give_back<C: ConnectionTrait>(
         db.get_database_backend(),
         "UPDATE rate_limits SET tat = tat - $2 WHERE key = $1",
         [key(keys, scope).into(), micros(limit.interval()).into()],
+    );
+    db.execute_raw(statement).await.map(|_| ())
+}
+
+/// Forgets what was counted of `scope` for `identifier`.
+///
+/// # Errors
+/// When the database fails.
+pub async fn forget<C: ConnectionTrait>(
+    db: &C,
+    keys: &Keyring,
+    (scope, identifier): (&str, &str),
+) -> Result<(), DbErr> {
+    let statement = Statement::from_sql_and_values(
+        db.get_database_backend(),
+        "DELETE FROM rate_limits WHERE key = $1",
+        [key(keys, (scope, identifier)).into()],
     );
     db.execute_raw(statement).await.map(|_| ())
 }

@@ -13,6 +13,7 @@ use crate::{
     rate_limit::{self, Verdict},
     secret::Redacted,
     sessions::{self, Principal, Renewed},
+    two_factor::{self, Method, Offer},
     users::UserId,
 };
 
@@ -21,6 +22,8 @@ use crate::{
 pub enum Evidence {
     /// Their password.
     Password(Redacted<String>),
+    /// A second factor.
+    Factor(Offer),
     /// Nothing.
     Nothing,
 }
@@ -36,20 +39,56 @@ pub async fn reauthenticate(
     principal: &Principal,
     evidence: Evidence,
 ) -> Result<Renewed, StepUpError> {
-    let Evidence::Password(password) = evidence else {
-        return Err(rejected("/password", "required", "The password is required."));
-    };
+    match evidence {
+        Evidence::Password(password) => with_password(kernel, hasher, client, principal, &password).await,
+        Evidence::Factor(offer) => with_factor(kernel, client, principal, &offer).await,
+        Evidence::Nothing => Err(rejected("/password", "required", "The password or a code is required.")),
+    }
+}
+
+async fn with_password(
+    kernel: &Kernel,
+    hasher: &HashPool,
+    client: &Client,
+    principal: &Principal,
+    password: &Redacted<String>,
+) -> Result<Renewed, StepUpError> {
     let user_id = principal.user.id;
     reserve_attempt(kernel, user_id).await?;
-    if !is_password(kernel, hasher, user_id, password.expose()).await? {
-        let tx = kernel.db.write_tx().await?;
-        record(kernel, &*tx, client, principal, Outcome::Failure, "password").await?;
+    let is_right = is_password(kernel, hasher, user_id, password.expose()).await?;
+    let tx = kernel.db.write_tx().await?;
+    if !is_right {
+        record(kernel, &*tx, client, principal, (Outcome::Failure, "password")).await?;
         tx.commit().await?;
         return Err(rejected("/password", "incorrect_password", "The password is wrong."));
     }
-    let tx = kernel.db.write_tx().await?;
     let renewed = sessions::renew(kernel, &tx, principal, &[]).await?;
-    record(kernel, &*tx, client, principal, Outcome::Success, "password").await?;
+    record(kernel, &*tx, client, principal, (Outcome::Success, "password")).await?;
+    tx.commit().await?;
+    Ok(renewed)
+}
+
+/// A second factor shares its count of tries with the two-factor step of a login.
+async fn with_factor(
+    kernel: &Kernel,
+    client: &Client,
+    principal: &Principal,
+    offer: &Offer,
+) -> Result<Renewed, StepUpError> {
+    let (user_id, method) = (principal.user.id, offer.method());
+    let tx = kernel.db.write_tx().await?;
+    if let Some(wait) = two_factor::reserve(kernel, &tx, user_id).await? {
+        return Err(StepUpError::Throttled(wait));
+    }
+    if !two_factor::verify(kernel, &tx, client, user_id, offer).await? {
+        record(kernel, &*tx, client, principal, (Outcome::Failure, method.as_str())).await?;
+        tx.commit().await?;
+        let pointer = if method == Method::BackupCode { "/backup_code" } else { "/code" };
+        return Err(rejected(pointer, "invalid_code", "The code is wrong."));
+    }
+    two_factor::forget_attempts(kernel, &tx, user_id).await?;
+    let renewed = sessions::renew(kernel, &tx, principal, method.amr()).await?;
+    record(kernel, &*tx, client, principal, (Outcome::Success, method.as_str())).await?;
     tx.commit().await?;
     Ok(renewed)
 }
@@ -80,8 +119,7 @@ async fn record<C: sea_orm::ConnectionTrait>(
     db: &C,
     client: &Client,
     principal: &Principal,
-    outcome: Outcome,
-    method: &str,
+    (outcome, method): (Outcome, &str),
 ) -> Result<(), DbErr> {
     let event = AuditEvent {
         action: "step_up.reauthenticate",

@@ -6,9 +6,9 @@
 use anyhow::{Context as _, ensure};
 use serde_json::{Map, Value, json};
 use shared::{
-    CATALOG, devices, email_mfa, email_verification,
+    CATALOG, backup_codes, devices, email_mfa, email_verification,
     jobs::{CatalogEntry, Job, entry, sweep},
-    lockout, login, mail, password, recovery, sessions, signup, users,
+    lockout, login, mail, password, recovery, sessions, signup, totp, users,
 };
 
 /// Where the schema is published.
@@ -133,6 +133,10 @@ const WINDOW: &[Field] = &[field("window", Shape::Window, "The schedule's window
 
 /// All payloads that the code reads.
 pub const PAYLOADS: &[Payload] = &[
+    payload::<backup_codes::NotifyBackupCodeUsed>(
+        "Tell a user that one of their backup codes was used.",
+        &[field("user_id", Shape::Id, "The user."), field("audit_id", Shape::Id, "Audit row of the use.")],
+    ),
     payload::<devices::NotifyNewDevice>(
         "Tell a user of a login with a device that they never used before.",
         &[field("user_id", Shape::Id, "The user."), field("audit_id", Shape::Id, "Audit row of the login.")],
@@ -179,6 +183,14 @@ pub const PAYLOADS: &[Payload] = &[
     payload::<signup::SendExistingAccountNotice>(
         "Tell the owner of an address that someone tried to sign up with it.",
         &[field("user_id", Shape::Id, "The owner.")],
+    ),
+    payload::<totp::NotifyTotpDisabled>(
+        "Tell a user that the authenticator app is no longer asked for.",
+        &[field("user_id", Shape::Id, "The user."), field("audit_id", Shape::Id, "Audit row of the change.")],
+    ),
+    payload::<totp::NotifyTotpEnabled>(
+        "Tell a user that an authenticator app is asked for from now on.",
+        &[field("user_id", Shape::Id, "The user."), field("audit_id", Shape::Id, "Audit row of the change.")],
     ),
     payload::<users::NotifyEmailChanged>(
         "Tell one of the two addresses that the user's address changed.",

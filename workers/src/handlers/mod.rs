@@ -1,5 +1,6 @@
 //! One function per job, in the file of its slice.
 
+mod backup_codes;
 mod devices;
 mod email_mfa;
 mod email_verification;
@@ -12,6 +13,7 @@ mod phrases;
 mod recovery;
 mod sessions;
 mod signup;
+mod totp;
 mod users;
 
 use std::time::Duration;
@@ -31,6 +33,7 @@ const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 pub fn registry() -> Result<Registry, DuplicateHandler> {
     let mut registry = Registry::new();
     registry
+        .mail(backup_codes::notify_used)?
         .mail(devices::notify_new_device)?
         .mail(email_mfa::send_login_code)?
         .mail(email_verification::send_verification)?
@@ -40,6 +43,8 @@ pub fn registry() -> Result<Registry, DuplicateHandler> {
         .mail(password::notify_changed)?
         .mail(recovery::send_reset_link)?
         .mail(signup::send_existing_account_notice)?
+        .mail(totp::notify_disabled)?
+        .mail(totp::notify_enabled)?
         .mail(users::notify_email_changed)?
         .on(devices::sweep_devices)?
         .on(email_verification::sweep_verifications)?

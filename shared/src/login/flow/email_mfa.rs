@@ -3,26 +3,24 @@
 use std::time::Duration;
 
 use sea_orm::DbErr;
-use serde_json::json;
 use uuid::Uuid;
 
-use super::{SignedIn, known_device, open, start::Context};
+use super::{SignedIn, find_bound, open, refuse, reserve, start::Context};
 use crate::{
-    audit::{self, AuditEvent},
     client::Client,
     db::Tx,
     devices,
     email_mfa::{Attempt, SendLoginCode},
     jobs,
     kernel::Kernel,
-    lockout::{self, Authenticator, Reservation, Subject},
+    lockout::{self, Authenticator},
     login::{
         LoginError, LoginId,
         entity::{LoginState, Model},
         store,
     },
     rate_limit::{self, Verdict},
-    secret::{self, Redacted, SignedId},
+    secret::{Redacted, SignedId},
     sessions::{Proof, Transport},
     users::{self, User},
 };
@@ -67,15 +65,15 @@ pub async fn complete_email_mfa(
         (EmailProof::Link(_), Some(link)) => LoginId(link.id),
         (EmailProof::Link(_), None) => return Err(LoginError::NotFound),
     };
-    let pending = find_bound(kernel, id, &wish.login_token).await?;
-    let reservation = reserve(kernel, client, &pending, context).await?;
+    let pending = find_bound(kernel, (id, LoginState::EmailMfa), &wish.login_token).await?;
+    let reservation = reserve(kernel, client, (&pending, Authenticator::EmailCode), context).await?;
     let tx = kernel.db.write_tx().await?;
     let max_attempts = kernel.config.email_mfa.max_attempts;
-    let Some(pending) = store::reserve_attempt(&*tx, pending.id, max_attempts, now).await? else {
+    let Some(pending) = store::reserve_attempt(&*tx, (pending.id, pending.state), max_attempts, now).await? else {
         lockout::give_back(kernel, &*tx, &reservation).await?;
         tx.commit().await?;
         // Another request ended it in between; what it is now says why.
-        find_bound(kernel, id, &wish.login_token).await?;
+        find_bound(kernel, (id, LoginState::EmailMfa), &wish.login_token).await?;
         return Err(LoginError::TooManyAttempts);
     };
     let attempt = attempt(&pending);
@@ -85,37 +83,11 @@ pub async fn complete_email_mfa(
         (EmailProof::Link(_), None) => false,
     };
     if !is_right {
-        return refuse(kernel, tx, client, &pending, &reservation).await;
+        lockout::fail(kernel, &tx, client, &reservation, Some(pending.user_id)).await?;
+        return Err(refuse(kernel, tx, client, &pending, ("login.email_mfa", max_attempts)).await?);
     }
     lockout::succeed(kernel, &tx, &reservation).await?;
     finish(kernel, tx, client, (pending, wish.remember_device), context).await
-}
-
-/// Counts the try among those of the account, whatever they try.
-async fn reserve(
-    kernel: &Kernel,
-    client: &Client,
-    pending: &Model,
-    context: &Context,
-) -> Result<Reservation, LoginError> {
-    let user = users::find(kernel.db.reader(), pending.user_id).await?.ok_or(LoginError::NotFound)?;
-    let device = known_device(kernel, &user.email_normalised, context).await?;
-    let subject = Subject { account: &user.email_normalised, device: device.as_deref() };
-    Ok(lockout::reserve(kernel, client, subject, Authenticator::EmailCode).await?)
-}
-
-/// The waiting login, if this client began it.
-async fn find_bound(kernel: &Kernel, id: LoginId, login_token: &Redacted<String>) -> Result<Model, LoginError> {
-    let pending = store::find(kernel.db.reader(), id).await?.ok_or(LoginError::NotFound)?;
-    if !secret::equal(&pending.binding, &secret::digest(login_token.expose())) {
-        return Err(LoginError::NotFound);
-    }
-    match pending.state {
-        LoginState::Done => Err(LoginError::NotFound),
-        LoginState::Dead => Err(LoginError::TooManyAttempts),
-        LoginState::EmailMfa if pending.expires_at <= kernel.clock.now() => Err(LoginError::Expired),
-        LoginState::EmailMfa => Ok(pending),
-    }
 }
 
 fn attempt(pending: &Model) -> Attempt {
@@ -128,31 +100,6 @@ fn attempt(pending: &Model) -> Attempt {
     }
 }
 
-/// Keeps the count of the wrong code, and ends the attempt with the last one.
-async fn refuse(
-    kernel: &Kernel,
-    tx: Tx,
-    client: &Client,
-    pending: &Model,
-    reservation: &Reservation,
-) -> Result<SignedIn, LoginError> {
-    let is_last = pending.attempts >= kernel.config.email_mfa.max_attempts;
-    if is_last {
-        store::finish(&*tx, pending.id, LoginState::Dead, kernel.clock.now()).await?;
-    }
-    let event = AuditEvent {
-        action: "login.email_mfa",
-        outcome: audit::Outcome::Failure,
-        user_id: Some(pending.user_id.0),
-        client: Some(client),
-        detail: json!({ "login_id": pending.id, "attempts": pending.attempts }),
-    };
-    audit::record(&*tx, kernel.clock.as_ref(), event).await?;
-    lockout::fail(kernel, &tx, client, reservation, Some(pending.user_id)).await?;
-    tx.commit().await?;
-    Err(if is_last { LoginError::TooManyAttempts } else { LoginError::InvalidCode })
-}
-
 async fn finish(
     kernel: &Kernel,
     tx: Tx,
@@ -163,7 +110,7 @@ async fn finish(
     let user = users::find(&*tx, pending.user_id).await?;
     let unchanged = |user: &User| user.is_active() && user.auth_epoch == pending.auth_epoch;
     let Some(user) = user.filter(unchanged) else { return Err(LoginError::Expired) };
-    if !store::finish(&*tx, pending.id, LoginState::Done, kernel.clock.now()).await? {
+    if !store::finish(&*tx, (pending.id, pending.state), LoginState::Done, kernel.clock.now()).await? {
         return Err(LoginError::NotFound);
     }
     let device = if remember_device {
@@ -189,7 +136,7 @@ pub async fn resend_email_mfa(
     login_id: LoginId,
     login_token: &Redacted<String>,
 ) -> Result<(), LoginError> {
-    let pending = find_bound(kernel, login_id, login_token).await?;
+    let pending = find_bound(kernel, (login_id, LoginState::EmailMfa), login_token).await?;
     let now = kernel.clock.now();
     let pause = Duration::from_secs(kernel.config.email_mfa.resend_after_seconds);
     let tx = kernel.db.write_tx().await?;

@@ -1,24 +1,32 @@
-//! Use cases of a login: the password, and the mailed code or link; and what every successful one ends with.
+//! Use cases of a login: the password, the second factor, the mailed code or link; and what they share.
 
 mod email_mfa;
 mod start;
+mod two_factor;
 
 pub use email_mfa::{Completion, EmailProof, LoginCodeMail, complete_email_mfa, login_code_mail, resend_email_mfa};
-use sea_orm::DbErr;
+use sea_orm::{ActiveValue::Set, DbErr};
 use serde_json::json;
 pub use start::{Attempt, Context, Outcome, PendingStep, start};
+pub use two_factor::{TwoFactorCompletion, TwoFactorStep, complete_two_factor};
 
 use crate::{
     audit::{self, AuditEvent},
     client::Client,
+    clock::Timestamp,
     db::Tx,
     devices::{self, NotifyNewDevice, Trusted},
     jobs,
     kernel::Kernel,
-    lockout::{self, Subject},
-    secret::Redacted,
+    lockout::{self, Authenticator, Reservation, Subject},
+    login::{
+        LoginError, LoginId,
+        entity::{ActiveModel, LoginState, Model},
+        store,
+    },
+    secret::{self, Redacted},
     sessions::{self, Opened, Proof, Transport},
-    users::User,
+    users::{self, User},
 };
 
 /// A finished login.
@@ -37,8 +45,8 @@ pub struct SignedIn {
 }
 
 /// Opens the session in the caller's transaction. The session that the request carried, whoever's it is, ends: its id
-/// never survives a login (fixation), and nothing of another user's session is left. The client's failures are forgotten, and a device
-/// that the user never used before is told to them.
+/// never survives a login (fixation), and nothing of another user's session is left. The client's failures are forgotten,
+/// and a device that the user never used before is told to them.
 async fn open(
     kernel: &Kernel,
     tx: &Tx,
@@ -84,4 +92,93 @@ async fn open(
 /// The device of the request, if it signed in to this account before.
 async fn known_device(kernel: &Kernel, account: &str, context: &Context) -> Result<Option<Vec<u8>>, DbErr> {
     devices::find_known(kernel, account, context.known_token.as_ref()).await
+}
+
+/// Counts a try of a further step among those of the account, whatever they try.
+async fn reserve(
+    kernel: &Kernel,
+    client: &Client,
+    (pending, authenticator): (&Model, Authenticator),
+    context: &Context,
+) -> Result<Reservation, LoginError> {
+    let user = users::find(kernel.db.reader(), pending.user_id).await?.ok_or(LoginError::NotFound)?;
+    let device = known_device(kernel, &user.email_normalised, context).await?;
+    let subject = Subject { account: &user.email_normalised, device: device.as_deref() };
+    Ok(lockout::reserve(kernel, client, subject, authenticator).await?)
+}
+
+/// A new row of a login that waits, its id and the secret that binds it to this client.
+fn pending(
+    kernel: &Kernel,
+    client: &Client,
+    user: &User,
+    (waits_for, transport): (LoginState, Transport),
+    expires_at: Timestamp,
+) -> (ActiveModel, LoginId, Redacted<String>) {
+    let now = kernel.clock.now();
+    let id = LoginId::next();
+    let login_token = secret::mint("gplt_");
+    let row = ActiveModel {
+        id: Set(id),
+        user_id: Set(user.id),
+        auth_epoch: Set(user.auth_epoch),
+        state: Set(waits_for),
+        binding: Set(secret::digest(login_token.expose())),
+        is_token_transport: Set(transport == Transport::Token),
+        key_id: Set(kernel.keys.current().to_owned()),
+        send: Set(1),
+        sent_at: Set(now),
+        attempts: Set(0),
+        ip: Set(client.ip.to_string()),
+        user_agent: Set(client.user_agent.clone()),
+        created_at: Set(now),
+        expires_at: Set(expires_at),
+        finished_at: Set(None),
+    };
+    (row, id, login_token)
+}
+
+/// The login that waits for this step, if this client began it.
+async fn find_bound(
+    kernel: &Kernel,
+    (id, waits_for): (LoginId, LoginState),
+    login_token: &Redacted<String>,
+) -> Result<Model, LoginError> {
+    let pending = store::find(kernel.db.reader(), id).await?.ok_or(LoginError::NotFound)?;
+    if !secret::equal(&pending.binding, &secret::digest(login_token.expose())) {
+        return Err(LoginError::NotFound);
+    }
+    match pending.state {
+        LoginState::Dead => Err(LoginError::TooManyAttempts),
+        state if state != waits_for => Err(LoginError::NotFound),
+        LoginState::Done => Err(LoginError::NotFound),
+        LoginState::EmailMfa | LoginState::TwoFactor if pending.expires_at <= kernel.clock.now() => {
+            Err(LoginError::Expired)
+        }
+        LoginState::EmailMfa | LoginState::TwoFactor => Ok(pending),
+    }
+}
+
+/// Keeps the count of the wrong code, and ends the attempt with the last one. Returns what to answer.
+async fn refuse(
+    kernel: &Kernel,
+    tx: Tx,
+    client: &Client,
+    pending: &Model,
+    (action, max_attempts): (&'static str, i32),
+) -> Result<LoginError, DbErr> {
+    let is_last = pending.attempts >= max_attempts;
+    if is_last {
+        store::finish(&*tx, (pending.id, pending.state), LoginState::Dead, kernel.clock.now()).await?;
+    }
+    let event = AuditEvent {
+        action,
+        outcome: audit::Outcome::Failure,
+        user_id: Some(pending.user_id.0),
+        client: Some(client),
+        detail: json!({ "login_id": pending.id, "attempts": pending.attempts }),
+    };
+    audit::record(&*tx, kernel.clock.as_ref(), event).await?;
+    tx.commit().await?;
+    Ok(if is_last { LoginError::TooManyAttempts } else { LoginError::InvalidCode })
 }

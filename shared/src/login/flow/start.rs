@@ -1,9 +1,12 @@
 //! The first step: an address and a password.
 
-use sea_orm::{ActiveValue::Set, DbErr};
+use sea_orm::DbErr;
 use serde_json::json;
 
-use super::{SignedIn, known_device, open};
+use super::{
+    SignedIn, known_device, open, pending,
+    two_factor::{self as second_step, TwoFactorStep},
+};
 use crate::{
     audit::{self, AuditEvent},
     client::Client,
@@ -16,15 +19,16 @@ use crate::{
     lockout::{self, Authenticator, Reservation, Subject},
     login::{
         LoginError, LoginId,
-        entity::{ActiveModel, LoginState},
+        entity::LoginState,
         step::{self, Facts, Step},
         store,
     },
     mail,
     password::{self, HashPool, Ticket},
     rate_limit::{self, Verdict},
-    secret::{self, Redacted},
+    secret::Redacted,
     sessions::{Principal, Proof, Transport},
+    two_factor::{self, Method},
     users::{self, Email, User},
 };
 
@@ -55,6 +59,8 @@ pub struct Context {
 pub enum Outcome {
     /// A session.
     SignedIn(Box<SignedIn>),
+    /// A second factor.
+    TwoFactorRequired(TwoFactorStep),
     /// A code by mail.
     EmailMfaRequired(PendingStep),
     /// Proof of the address by mail.
@@ -108,10 +114,12 @@ pub async fn start(
         password::upgrade(&*tx, user.id, &before, after).await?;
         tx.commit().await?;
     }
-    let facts = facts(kernel, &user, context).await?;
+    let methods = two_factor::methods(kernel.db.reader(), user.id).await?;
+    let facts = facts(kernel, &user, &methods, context).await?;
     match step::next(facts) {
         Step::VerifyEmail => ask_for_proof(kernel, client, &user, &reservation).await,
         Step::SignIn => sign_in(kernel, client, user, context, (attempt.transport, &reservation)).await,
+        Step::TwoFactor => second_step::begin(kernel, client, &user, methods, (attempt.transport, &reservation)).await,
         Step::EmailMfa => send_code(kernel, client, &user, attempt.transport, &reservation).await,
         Step::EmailNotAvailable => {
             audit_stop(kernel, client, &user, "email_not_available", &reservation).await?;
@@ -193,15 +201,22 @@ async fn refuse(
     Err(LoginError::InvalidCredentials)
 }
 
-async fn facts(kernel: &Kernel, user: &User, context: &Context) -> Result<Facts, DbErr> {
+async fn facts(kernel: &Kernel, user: &User, methods: &[Method], context: &Context) -> Result<Facts, DbErr> {
     let db = kernel.db.reader();
     let device_token = context.device_token.as_ref().map(|token| token.expose().as_str());
+    let rememberable = methods.iter().filter(|method| method.is_rememberable()).map(|method| method.as_str());
+    let skippable: Vec<_> = if methods.is_empty() { vec!["email_mfa"] } else { rememberable.collect() };
+    let mut device_is_trusted = false;
+    for method in skippable {
+        device_is_trusted |= devices::is_trusted(kernel, user, method, device_token).await?;
+    }
     Ok(Facts {
         is_verified: user.is_verified(),
         mail_is_available: kernel.config.mail.is_available(),
         mail_is_suppressed: mail::is_suppressed(db, kernel, &user.email_normalised).await?,
         is_reauthentication: context.live.as_ref().is_some_and(|live| live.user.id == user.id),
-        device_is_trusted: devices::is_trusted(kernel, user, "email_mfa", device_token).await?,
+        has_second_factor: !methods.is_empty(),
+        device_is_trusted,
         has_bypass: email_mfa::has_bypass(db, user.id, kernel.clock.now()).await?,
     })
 }
@@ -277,26 +292,8 @@ async fn send_code(
         tx.commit().await?;
         return Err(LoginError::Throttled(wait));
     }
-    let login_id = LoginId::next();
-    let login_token = secret::mint("gplt_");
     let expires_at = now + kernel.config.email_mfa.validity();
-    let row = ActiveModel {
-        id: Set(login_id),
-        user_id: Set(user.id),
-        auth_epoch: Set(user.auth_epoch),
-        state: Set(LoginState::EmailMfa),
-        binding: Set(secret::digest(login_token.expose())),
-        is_token_transport: Set(transport == Transport::Token),
-        key_id: Set(kernel.keys.current().to_owned()),
-        send: Set(1),
-        sent_at: Set(now),
-        attempts: Set(0),
-        ip: Set(client.ip.to_string()),
-        user_agent: Set(client.user_agent.clone()),
-        created_at: Set(now),
-        expires_at: Set(expires_at),
-        finished_at: Set(None),
-    };
+    let (row, login_id, login_token) = pending(kernel, client, user, (LoginState::EmailMfa, transport), expires_at);
     store::insert(&*tx, row).await?;
     jobs::enqueue(&tx, kernel.clock.as_ref(), &SendLoginCode { login_id: login_id.0, send: 1 }).await?;
     let event = AuditEvent {

@@ -31,6 +31,8 @@ fn everything(name: Option<&str>) -> Value {
         which => "old",
         method => "password",
         authenticator => "the password",
+        codes_left => 2,
+        few_codes_left => true,
     }
 }
 

@@ -1,0 +1,159 @@
+//! The two-factor step: a code of the app or a backup code, from the client that began the login.
+
+use serde_json::json;
+
+use super::{Outcome, SignedIn, find_bound, open, pending, refuse, reserve, start::Context};
+use crate::{
+    audit::{self, AuditEvent},
+    client::Client,
+    clock::Timestamp,
+    db::Tx,
+    devices,
+    kernel::Kernel,
+    lockout::{self, Authenticator, Reservation},
+    login::{
+        LoginError, LoginId,
+        entity::{LoginState, Model},
+        store,
+    },
+    secret::Redacted,
+    sessions::{Proof, Transport},
+    two_factor::{self, Method, Offer},
+    users::{self, User},
+};
+
+/// A login that waits for a second factor.
+#[derive(Debug)]
+pub struct TwoFactorStep {
+    /// Its id.
+    pub login_id: LoginId,
+    /// The secret that binds it to this client.
+    pub login_token: Redacted<String>,
+    /// How the client wants to keep its session.
+    pub transport: Transport,
+    /// What passes the step for this user.
+    pub methods: Vec<Method>,
+    /// Good until.
+    pub expires_at: Timestamp,
+}
+
+/// A wish to finish a login with a second factor.
+#[derive(Clone, Debug)]
+pub struct TwoFactorCompletion {
+    /// The pending login.
+    pub login_id: LoginId,
+    /// The secret that binds the login to the client that began it.
+    pub login_token: Redacted<String>,
+    /// The proof.
+    pub offer: Option<Offer>,
+    /// Whether this browser is to be trusted from now on. A backup code does not make it so.
+    pub remember_device: bool,
+}
+
+/// Leaves the login waiting for a second factor.
+pub(super) async fn begin(
+    kernel: &Kernel,
+    client: &Client,
+    user: &User,
+    methods: Vec<Method>,
+    (transport, reservation): (Transport, &Reservation),
+) -> Result<Outcome, LoginError> {
+    let expires_at = kernel.clock.now() + kernel.config.login.two_factor();
+    let (row, login_id, login_token) = pending(kernel, client, user, (LoginState::TwoFactor, transport), expires_at);
+    let tx = kernel.db.write_tx().await?;
+    lockout::succeed(kernel, &tx, reservation).await?;
+    store::insert(&*tx, row).await?;
+    let event = AuditEvent {
+        action: "login.start",
+        outcome: audit::Outcome::Success,
+        user_id: Some(user.id.0),
+        client: Some(client),
+        detail: json!({ "login_id": login_id, "next": "two_factor" }),
+    };
+    audit::record(&*tx, kernel.clock.as_ref(), event).await?;
+    tx.commit().await?;
+    Ok(Outcome::TwoFactorRequired(TwoFactorStep { login_id, login_token, transport, methods, expires_at }))
+}
+
+/// Finishes a login with a second factor. The try is counted, for the user and for this login, before it is verified.
+///
+/// # Errors
+/// When the login is not this client's, has ended or expired, there were too many tries, or the proof is wrong.
+pub async fn complete_two_factor(
+    kernel: &Kernel,
+    client: &Client,
+    wish: TwoFactorCompletion,
+    context: &Context,
+) -> Result<SignedIn, LoginError> {
+    let (id, waits_for) = (wish.login_id, LoginState::TwoFactor);
+    let pending = find_bound(kernel, (id, waits_for), &wish.login_token).await?;
+    let offer = wish.offer.ok_or(LoginError::CodeRequired)?;
+    let reservation = reserve(kernel, client, (&pending, authenticator(&offer)), context).await?;
+    let max_attempts = kernel.config.two_factor.max_attempts;
+    let tx = kernel.db.write_tx().await?;
+    let (pending, user) = match take(kernel, &tx, (id, max_attempts)).await {
+        Ok(taken) => taken,
+        Err(err) => {
+            drop(tx);
+            // Nothing was verified.
+            lockout::give_back(kernel, kernel.db.writer(), &reservation).await?;
+            // Another request may have ended it in between; what it is now says why.
+            find_bound(kernel, (id, waits_for), &wish.login_token).await?;
+            return Err(err);
+        }
+    };
+    if !two_factor::verify(kernel, &tx, client, user.id, &offer).await? {
+        lockout::fail(kernel, &tx, client, &reservation, Some(user.id)).await?;
+        return Err(refuse(kernel, tx, client, &pending, ("login.two_factor", max_attempts)).await?);
+    }
+    lockout::succeed(kernel, &tx, &reservation).await?;
+    let method = offer.method();
+    let is_remembered = wish.remember_device && method.is_rememberable();
+    finish(kernel, tx, client, (pending, user), (method, is_remembered, context)).await
+}
+
+/// What the offer counts as.
+fn authenticator(offer: &Offer) -> Authenticator {
+    match offer.method() {
+        Method::Totp => Authenticator::Totp,
+        Method::BackupCode => Authenticator::BackupCode,
+    }
+}
+
+/// Counts a try for the pending login and for its user.
+async fn take(kernel: &Kernel, tx: &Tx, (id, max_attempts): (LoginId, i32)) -> Result<(Model, User), LoginError> {
+    let reserved = store::reserve_attempt(&**tx, (id, LoginState::TwoFactor), max_attempts, kernel.clock.now()).await?;
+    let pending = reserved.ok_or(LoginError::TooManyAttempts)?;
+    let user = users::find(&**tx, pending.user_id).await?;
+    let user = user.filter(|user| user.is_active() && user.auth_epoch == pending.auth_epoch);
+    let user = user.ok_or(LoginError::Expired)?;
+    match two_factor::reserve(kernel, tx, user.id).await? {
+        Some(wait) => Err(LoginError::TooManyCodes(wait)),
+        None => Ok((pending, user)),
+    }
+}
+
+async fn finish(
+    kernel: &Kernel,
+    tx: Tx,
+    client: &Client,
+    (pending, user): (Model, User),
+    (method, is_remembered, context): (Method, bool, &Context),
+) -> Result<SignedIn, LoginError> {
+    if !store::finish(&*tx, (pending.id, pending.state), LoginState::Done, kernel.clock.now()).await? {
+        return Err(LoginError::NotFound);
+    }
+    two_factor::forget_attempts(kernel, &tx, user.id).await?;
+    let device = if is_remembered {
+        let previous = context.device_token.as_ref().map(|token| token.expose().as_str());
+        Some(devices::trust(kernel, &tx, client, (&user, method.as_str()), previous).await?)
+    } else {
+        None
+    };
+    let transport = if pending.is_token_transport { Transport::Token } else { Transport::Cookie };
+    let proof = Proof { amr: [&["pwd"], method.amr()].concat() };
+    let mut signed_in = open(kernel, &tx, client, (user, context), (proof, transport)).await?;
+    signed_in.device = device;
+    tx.commit().await?;
+    Ok(signed_in)
+}

@@ -1,0 +1,104 @@
+//! Queries on `totps`.
+
+use sea_orm::{
+    ActiveValue::Set,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
+    sea_query::{Expr, OnConflict},
+};
+use uuid::Uuid;
+
+use super::entity::{ActiveModel, Column, Entity, Model};
+use crate::{clock::Timestamp, secret::Sealed, users::UserId};
+
+pub(super) async fn find<C: ConnectionTrait>(db: &C, user_id: UserId) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(user_id).one(db).await
+}
+
+pub(super) async fn is_enabled<C: ConnectionTrait>(db: &C, user_id: UserId) -> Result<bool, DbErr> {
+    let enabled = Entity::find_by_id(user_id).filter(Column::EnabledAt.is_not_null());
+    enabled.count(db).await.map(|count| count > 0)
+}
+
+/// Begins a setup in place of an earlier one. What is in force stays.
+pub(super) async fn set_setup<C: ConnectionTrait>(
+    db: &C,
+    user_id: UserId,
+    setup: Sealed,
+    session_id: Uuid,
+    expires_at: Timestamp,
+) -> Result<(), DbErr> {
+    let row = ActiveModel {
+        user_id: Set(user_id),
+        key_id: Set(None),
+        sealed: Set(None),
+        last_step: Set(0),
+        enabled_at: Set(None),
+        setup_key_id: Set(Some(setup.key_id)),
+        setup_sealed: Set(Some(setup.bytes)),
+        setup_session_id: Set(Some(session_id)),
+        setup_expires_at: Set(Some(expires_at)),
+    };
+    let columns = [Column::SetupKeyId, Column::SetupSealed, Column::SetupSessionId, Column::SetupExpiresAt];
+    let replace = OnConflict::column(Column::UserId).update_columns(columns).to_owned();
+    Entity::insert(row).on_conflict(replace).exec_without_returning(db).await.map(|_| ())
+}
+
+/// Puts the setup that was read in force. False when another one took its place.
+pub(super) async fn enable<C: ConnectionTrait>(
+    db: &C,
+    user_id: UserId,
+    setup: Sealed,
+    step: i64,
+    now: Timestamp,
+) -> Result<bool, DbErr> {
+    let result = Entity::update_many()
+        .set(ActiveModel {
+            key_id: Set(Some(setup.key_id)),
+            sealed: Set(Some(setup.bytes.clone())),
+            last_step: Set(step),
+            enabled_at: Set(Some(now)),
+            setup_key_id: Set(None),
+            setup_sealed: Set(None),
+            setup_session_id: Set(None),
+            setup_expires_at: Set(None),
+            ..ActiveModel::default()
+        })
+        .filter(Column::UserId.eq(user_id))
+        .filter(Column::SetupSealed.eq(setup.bytes))
+        .exec(db)
+        .await?;
+    Ok(result.rows_affected == 1)
+}
+
+/// Accepts a step of the secret that was read, once. False when it or a later one was accepted before.
+pub(super) async fn accept<C: ConnectionTrait>(
+    db: &C,
+    user_id: UserId,
+    read: &[u8],
+    step: i64,
+    resealed: Option<Sealed>,
+) -> Result<bool, DbErr> {
+    let mut update = Entity::update_many().col_expr(Column::LastStep, Expr::value(step));
+    if let Some(resealed) = resealed {
+        update = update
+            .col_expr(Column::KeyId, Expr::value(resealed.key_id))
+            .col_expr(Column::Sealed, Expr::value(resealed.bytes));
+    }
+    let result = update
+        .filter(Column::UserId.eq(user_id))
+        .filter(Column::Sealed.eq(read.to_vec()))
+        .filter(Column::LastStep.lt(step))
+        .exec(db)
+        .await?;
+    Ok(result.rows_affected == 1)
+}
+
+/// Removes what is in force, and a setup with it. False when nothing is in force.
+pub(super) async fn remove<C: ConnectionTrait>(db: &C, user_id: UserId) -> Result<bool, DbErr> {
+    let result = Entity::delete_many()
+        .filter(Column::UserId.eq(user_id))
+        .filter(Column::EnabledAt.is_not_null())
+        .exec(db)
+        .await?;
+    Ok(result.rows_affected == 1)
+}

@@ -1,0 +1,97 @@
+//! Why a change of second factors failed, and the problem it becomes.
+
+use sea_orm::DbErr;
+
+use crate::{
+    fault::{Fault, FieldError, ProblemKind, VALIDATION},
+    sessions::SessionError,
+    totp::Refusal,
+};
+
+/// The setup of an authenticator app is over, or there is none.
+pub const SETUP_EXPIRED: ProblemKind = ProblemKind {
+    code: "setup_expired",
+    status: 400,
+    title: "The setup has expired",
+    help: "There is no setup of an authenticator app that this session began and that still waits. Begin again.",
+};
+
+/// There is an authenticator app.
+pub const TOTP_ALREADY_ENABLED: ProblemKind = ProblemKind {
+    code: "totp_already_enabled",
+    status: 409,
+    title: "An authenticator app is in use",
+    help: "Replacing the app needs a recent proof of identity in a session that passed the second factor. Reauthenticate, then begin again.",
+};
+
+/// There is no authenticator app.
+pub const TOTP_NOT_ENABLED: ProblemKind = ProblemKind {
+    code: "totp_not_enabled",
+    status: 404,
+    title: "No authenticator app is in use",
+    help: "The user has no authenticator app that could be removed.",
+};
+
+/// There is no second factor.
+pub const TWO_FACTOR_NOT_ENABLED: ProblemKind = ProblemKind {
+    code: "two_factor_not_enabled",
+    status: 409,
+    title: "There is no second factor",
+    help: "Backup codes stand in for a second factor. Set one up first.",
+};
+
+/// The kinds of this slice.
+pub const PROBLEMS: &[&ProblemKind] =
+    &[&SETUP_EXPIRED, &TOTP_ALREADY_ENABLED, &TOTP_NOT_ENABLED, &TWO_FACTOR_NOT_ENABLED];
+
+/// Why a change of second factors failed.
+#[derive(Debug, thiserror::Error)]
+pub enum TwoFactorError {
+    /// The setup is over, or there is none.
+    #[error("no setup that waits")]
+    SetupExpired,
+    /// The code is wrong.
+    #[error("the code is wrong")]
+    InvalidCode,
+    /// There is an app, and no recent proof to replace it.
+    #[error("an authenticator app is in use")]
+    TotpAlreadyEnabled,
+    /// There is no app.
+    #[error("no authenticator app is in use")]
+    TotpNotEnabled,
+    /// There is no second factor.
+    #[error("there is no second factor")]
+    NotEnabled,
+    /// The last proof of identity is too old or too weak.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The database failed.
+    #[error("database: {0}")]
+    Database(#[from] DbErr),
+}
+
+impl From<Refusal> for TwoFactorError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::SetupExpired => Self::SetupExpired,
+            Refusal::WrongCode => Self::InvalidCode,
+        }
+    }
+}
+
+impl From<TwoFactorError> for Fault {
+    fn from(err: TwoFactorError) -> Self {
+        match err {
+            TwoFactorError::SetupExpired => Self::of(&SETUP_EXPIRED),
+            TwoFactorError::InvalidCode => {
+                let detail = "The code is wrong.".to_owned();
+                Self::of(&VALIDATION).errors(vec![FieldError { pointer: "/code", code: "invalid_code", detail }])
+            }
+            TwoFactorError::TotpAlreadyEnabled => Self::of(&TOTP_ALREADY_ENABLED),
+            TwoFactorError::TotpNotEnabled => Self::of(&TOTP_NOT_ENABLED),
+            TwoFactorError::NotEnabled => Self::of(&TWO_FACTOR_NOT_ENABLED),
+            TwoFactorError::Session(err) => err.into(),
+            TwoFactorError::Database(err) => err.into(),
+        }
+    }
+}
