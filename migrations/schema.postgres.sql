@@ -167,6 +167,40 @@ CREATE TABLE mail_deliveries (
 
 CREATE INDEX mail_deliveries_recipient_hash_created_at_idx ON mail_deliveries USING btree (recipient_hash, created_at) WHERE (state = 'rejected'::text);
 
+CREATE TABLE passkey_ceremonies (
+    id uuid NOT NULL,
+    purpose text NOT NULL,
+    user_id uuid,
+    binding bytea NOT NULL,
+    state text NOT NULL,
+    expires_at bigint NOT NULL,
+    CONSTRAINT passkey_ceremonies_pkey PRIMARY KEY (id),
+    CONSTRAINT passkey_ceremonies_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+);
+
+CREATE INDEX passkey_ceremonies_expires_at_idx ON passkey_ceremonies USING btree (expires_at);
+CREATE INDEX passkey_ceremonies_user_id_idx ON passkey_ceremonies USING btree (user_id);
+
+CREATE TABLE passkeys (
+    id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    user_handle uuid NOT NULL,
+    credential_id bytea NOT NULL,
+    credential text NOT NULL,
+    label text NOT NULL,
+    transports text NOT NULL,
+    sign_count bigint NOT NULL,
+    is_backup_eligible boolean NOT NULL,
+    is_backed_up boolean NOT NULL,
+    created_at bigint NOT NULL,
+    last_used_at bigint,
+    CONSTRAINT passkeys_pkey PRIMARY KEY (id),
+    CONSTRAINT passkeys_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+);
+
+CREATE UNIQUE INDEX passkeys_credential_id_idx ON passkeys USING btree (credential_id);
+CREATE INDEX passkeys_user_id_idx ON passkeys USING btree (user_id);
+
 CREATE TABLE password_resets (
     id uuid NOT NULL,
     user_id uuid,

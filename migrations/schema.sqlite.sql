@@ -156,6 +156,38 @@ CREATE TABLE "mail_deliveries" (
 
 CREATE INDEX "mail_deliveries_recipient_hash_created_at_idx" ON "mail_deliveries" ("recipient_hash", "created_at") WHERE state = 'rejected';
 
+CREATE TABLE "passkey_ceremonies" (
+    "id" uuid_text NOT NULL PRIMARY KEY,
+    "purpose" text NOT NULL,
+    "user_id" uuid_text NULL,
+    "binding" blob(1) NOT NULL,
+    "state" text NOT NULL,
+    "expires_at" integer NOT NULL,
+    FOREIGN KEY ("user_id") REFERENCES "users" ("id") ON DELETE CASCADE
+);
+
+CREATE INDEX "passkey_ceremonies_expires_at_idx" ON "passkey_ceremonies" ("expires_at");
+CREATE INDEX "passkey_ceremonies_user_id_idx" ON "passkey_ceremonies" ("user_id");
+
+CREATE TABLE "passkeys" (
+    "id" uuid_text NOT NULL PRIMARY KEY,
+    "user_id" uuid_text NOT NULL,
+    "user_handle" uuid_text NOT NULL,
+    "credential_id" blob(1) NOT NULL,
+    "credential" text NOT NULL,
+    "label" text NOT NULL,
+    "transports" text NOT NULL,
+    "sign_count" integer NOT NULL,
+    "is_backup_eligible" boolean NOT NULL,
+    "is_backed_up" boolean NOT NULL,
+    "created_at" integer NOT NULL,
+    "last_used_at" integer NULL,
+    FOREIGN KEY ("user_id") REFERENCES "users" ("id") ON DELETE CASCADE
+);
+
+CREATE UNIQUE INDEX "passkeys_credential_id_idx" ON "passkeys" ("credential_id");
+CREATE INDEX "passkeys_user_id_idx" ON "passkeys" ("user_id");
+
 CREATE TABLE "password_resets" (
     "id" uuid_text NOT NULL PRIMARY KEY,
     "user_id" uuid_text NULL,

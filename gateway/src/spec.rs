@@ -6,8 +6,16 @@ use poem_openapi::OpenApiService;
 use serde_json::Value;
 
 use crate::api::{
-    devices::DevicesApi, email_verification::EmailVerificationApi, jobs::JobsApi, login::LoginApi,
-    recovery::RecoveryApi, sessions::SessionsApi, signup::SignupApi, step_up::StepUpApi, two_factor::TwoFactorApi,
+    devices::DevicesApi,
+    email_verification::EmailVerificationApi,
+    jobs::JobsApi,
+    login::LoginApi,
+    passkey::{PasskeyLoginApi, PasskeysApi},
+    recovery::RecoveryApi,
+    sessions::SessionsApi,
+    signup::SignupApi,
+    step_up::StepUpApi,
+    two_factor::TwoFactorApi,
     users::UsersApi,
 };
 
@@ -17,6 +25,8 @@ pub type Api = (
     EmailVerificationApi,
     JobsApi,
     LoginApi,
+    PasskeyLoginApi,
+    PasskeysApi,
     RecoveryApi,
     SessionsApi,
     SignupApi,
@@ -33,6 +43,8 @@ pub fn service() -> OpenApiService<Api, ()> {
         EmailVerificationApi,
         JobsApi,
         LoginApi,
+        PasskeyLoginApi,
+        PasskeysApi,
         RecoveryApi,
         SessionsApi,
         SignupApi,

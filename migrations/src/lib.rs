@@ -20,6 +20,8 @@ mod m20261121_000013_create_audit_events;
 mod m20261121_000014_create_generations;
 mod m20261125_000001_create_totps;
 mod m20261125_000002_create_backup_codes;
+mod m20261125_000020_create_passkeys;
+mod m20261125_000021_create_passkey_ceremonies;
 mod m20261125_000040_create_lockouts;
 mod m20261125_000041_create_known_devices;
 mod m20261125_000042_add_trusted_device_names;
@@ -52,6 +54,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000014_create_generations::Migration),
             Box::new(m20261125_000001_create_totps::Migration),
             Box::new(m20261125_000002_create_backup_codes::Migration),
+            Box::new(m20261125_000020_create_passkeys::Migration),
+            Box::new(m20261125_000021_create_passkey_ceremonies::Migration),
             Box::new(m20261125_000040_create_lockouts::Migration),
             Box::new(m20261125_000041_create_known_devices::Migration),
             Box::new(m20261125_000042_add_trusted_device_names::Migration),

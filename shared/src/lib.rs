@@ -6,7 +6,7 @@
 //! ```text
 //! kernel   ids clock secret fault client audit config db jobs broker rate_limit telemetry lifecycle
 //!    ▲
-//! users  domains ◄── password  email_mfa  totp  backup_codes  lockout ◄── sessions  devices
+//! users  domains ◄── password  passkey  email_mfa  totp  backup_codes  lockout ◄── sessions  devices
 //!                   ▲
 //!        two_factor  login  recovery  email_verification  signup  step_up  password_change
 //! ```
@@ -32,6 +32,7 @@ pub mod lifecycle;
 pub mod lockout;
 pub mod login;
 pub mod mail;
+pub mod passkey;
 pub mod password;
 pub mod password_change;
 pub mod rate_limit;
@@ -62,6 +63,10 @@ pub const CATALOG: &[CatalogEntry] = &[
     entry::<lockout::SweepLockouts>(),
     entry::<login::SweepLogins>(),
     entry::<mail::SendTestMail>(),
+    entry::<passkey::NotifyPasskeyAdded>(),
+    entry::<passkey::NotifyPasskeyCloned>(),
+    entry::<passkey::NotifyPasskeyRemoved>(),
+    entry::<passkey::SweepPasskeyCeremonies>(),
     entry::<password::NotifyPasswordChanged>(),
     entry::<recovery::SendResetLink>(),
     entry::<recovery::SweepResets>(),
@@ -84,6 +89,7 @@ pub fn problems() -> Vec<&'static ProblemKind> {
         lockout::PROBLEMS,
         login::PROBLEMS,
         mail::PROBLEMS,
+        passkey::PROBLEMS,
         password::PROBLEMS,
         recovery::PROBLEMS,
         sessions::PROBLEMS,

@@ -14,6 +14,7 @@ mod jobs;
 mod lockout;
 mod login;
 mod mail;
+mod passkey;
 mod password;
 mod recovery;
 mod sessions;

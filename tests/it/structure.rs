@@ -50,6 +50,7 @@ const SLICES: &[Slice] = &[
     slice(1, "backup_codes", &[]),
     slice(1, "email_mfa", &["bypass", "proof"]),
     slice(1, "lockout", &[]),
+    slice(1, "passkey", &["ceremony"]),
     slice(1, "password", &["phc", "pool", "strength"]),
     slice(1, "totp", &[]),
     // what a login yields

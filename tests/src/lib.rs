@@ -1,10 +1,11 @@
 //! What the tests stand on: an application of their own each, callers that behave like browsers, an SMTP server.
 //!
 //! ```text
-//! TestApp    real router in process · own database · real job handlers · a clock to move · a local mailbox
-//! Caller     one browser or program: address, cookies, bearer token
-//! Answer     status, headers, body, with assertions that show the body when they fail
-//! SmtpServer answers, refuses, stalls and drops as it is told
+//! TestApp        real router in process · own database · real job handlers · a clock to move · a local mailbox
+//! Caller         one browser or program: address, cookies, bearer token
+//! Authenticator  a passkey in software, honest or not
+//! Answer         status, headers, body, with assertions that show the body when they fail
+//! SmtpServer     answers, refuses, stalls and drops as it is told
 //! ```
 //!
 //! `TEST_DATABASE_URL` and `TEST_AMQP_URL` choose PostgreSQL and RabbitMQ; without them it is SQLite and memory. Dropping
@@ -22,6 +23,7 @@
 
 mod answer;
 mod app;
+mod authenticator;
 pub mod bench;
 mod caller;
 pub mod generate;
@@ -37,6 +39,7 @@ pub mod works;
 
 pub use answer::Answer;
 pub use app::TestApp;
+pub use authenticator::Authenticator;
 pub use caller::Caller;
 pub use inspect::hexadecimal;
 pub use mail::{TestMail, code_in, token_in};

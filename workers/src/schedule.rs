@@ -16,6 +16,7 @@ use shared::{
     kernel::Kernel,
     lockout::SweepLockouts,
     login::SweepLogins,
+    passkey::SweepPasskeyCeremonies,
     recovery::SweepResets,
     sessions::SweepEndedSessions,
 };
@@ -30,6 +31,7 @@ pub const SCHEDULE: &[Tick] = &[
     Tick::every::<SweepDevices>(HOUR),
     Tick::every::<SweepLockouts>(HOUR),
     Tick::every::<SweepLogins>(HOUR),
+    Tick::every::<SweepPasskeyCeremonies>(HOUR),
     Tick::every::<SweepResets>(HOUR),
     Tick::every::<SweepVerifications>(HOUR),
     Tick::every::<SweepEndedSessions>(HOUR),
@@ -57,6 +59,7 @@ scheduled!(
     SweepDevices,
     SweepLockouts,
     SweepLogins,
+    SweepPasskeyCeremonies,
     SweepResets,
     SweepVerifications,
     SweepEndedSessions

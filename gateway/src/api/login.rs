@@ -155,7 +155,8 @@ pub struct EmailMfaChallenge {
     resend_after_seconds: i64,
 }
 
-type Reply = Response<Json<Login>>;
+/// What every step answers.
+pub type Reply = Response<Json<Login>>;
 
 /// Operations of signing in.
 pub struct LoginApi;
@@ -296,7 +297,9 @@ impl Login {
     }
 }
 
-fn reply(config: &Config, outcome: Outcome) -> Reply {
+/// The envelope of a step, with its cookies.
+#[must_use]
+pub fn reply(config: &Config, outcome: Outcome) -> Reply {
     match outcome {
         Outcome::SignedIn(signed_in) => signed_in_reply(config, *signed_in),
         Outcome::TwoFactorRequired(step) => two_factor_reply(config, step),

@@ -4,6 +4,7 @@ pub mod devices;
 pub mod email_verification;
 pub mod jobs;
 pub mod login;
+pub mod passkey;
 pub mod recovery;
 pub mod sessions;
 pub mod signup;
@@ -25,6 +26,9 @@ pub enum Tag {
     /// Signing in, step by step.
     #[oai(rename = "logins")]
     Logins,
+    /// Passkeys: signing in with one, and those of the signed-in user.
+    #[oai(rename = "passkeys")]
+    Passkeys,
     /// A new password by mail.
     #[oai(rename = "password_resets")]
     PasswordResets,

@@ -4,6 +4,7 @@
 //! |---|---|---|
 //! | session | the session token | Lax |
 //! | login | what binds a pending login to this browser | Lax: the mailed link is opened from a mail program |
+//! | passkey | what binds a passkey challenge to this browser | Strict |
 //! | device | the trust in this browser | Strict |
 //! | known | what this browser is known by to users who signed in with it | Lax |
 //!
@@ -22,6 +23,12 @@ pub fn session_name(config: &HttpConfig) -> &'static str {
 #[must_use]
 pub fn login_name(config: &HttpConfig) -> &'static str {
     if config.is_https() { "__Host-gatepost_login" } else { "gatepost_login" }
+}
+
+/// Name of the cookie that binds a passkey challenge.
+#[must_use]
+pub fn passkey_name(config: &HttpConfig) -> &'static str {
+    if config.is_https() { "__Host-gatepost_passkey" } else { "gatepost_passkey" }
 }
 
 /// Name of the cookie of a trusted device.

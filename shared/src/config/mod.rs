@@ -24,8 +24,8 @@ pub use telemetry::{LogFormat, TelemetryConfig};
 use crate::{
     broker::BrokerConfig, db::DatabaseConfig, devices::DevicesConfig, domains::DomainsConfig,
     email_mfa::EmailMfaConfig, email_verification::EmailVerificationConfig, jobs::JobsConfig, lockout::LockoutConfig,
-    login::LoginConfig, mail::MailConfig, password::PasswordConfig, recovery::RecoveryConfig, secret::Redacted,
-    sessions::SessionsConfig, totp::TotpConfig, two_factor::TwoFactorConfig,
+    login::LoginConfig, mail::MailConfig, passkey::PasskeyConfig, password::PasswordConfig, recovery::RecoveryConfig,
+    secret::Redacted, sessions::SessionsConfig, totp::TotpConfig, two_factor::TwoFactorConfig,
 };
 
 /// The whole configuration; `shared/config.default.toml` describes every key.
@@ -48,6 +48,8 @@ pub struct Config {
     pub secrets: SecretsConfig,
     /// The job system.
     pub jobs: JobsConfig,
+    /// Passkeys.
+    pub passkey: PasskeyConfig,
     /// Passwords.
     pub password: PasswordConfig,
     /// E-mail domains.

@@ -9,6 +9,7 @@ use crate::{
     fault::{Fault, FieldError, ProblemKind, THROTTLED, VALIDATION},
     lockout::LockoutError,
     mail::EMAIL_NOT_AVAILABLE,
+    passkey::PasskeyError,
     password::Overloaded,
 };
 
@@ -95,6 +96,9 @@ pub enum LoginError {
     /// No code was sent.
     #[error("no code")]
     CodeRequired,
+    /// The passkey is not accepted.
+    #[error(transparent)]
+    Passkey(#[from] PasskeyError),
     /// The database failed.
     #[error("database: {0}")]
     Database(#[from] DbErr),
@@ -118,6 +122,7 @@ impl From<LoginError> for Fault {
                 let detail = "A code or a backup code is required.".to_owned();
                 Self::of(&VALIDATION).errors(vec![FieldError { pointer: "/code", code: "required", detail }])
             }
+            LoginError::Passkey(err) => err.into(),
             LoginError::Database(err) => err.into(),
         }
     }

@@ -12,6 +12,7 @@
 //! pending ── app | backup code, from the client that began ──► session with two factors
 //! pending ── code | link, from the browser that began ──► session
 //!         ── expired | epoch moved | too many tries ──► dead
+//! passkey ── not verified | owner disabled ► invalid_passkey ── owner's domain ► sso_enforced ── otherwise ► session
 //! ```
 //!
 //! What comes next is decided by [`step::next`], a pure function over what is known. A pending login is a row with an
@@ -31,7 +32,7 @@ pub use entity::LoginId;
 pub use error::{LoginError, PROBLEMS};
 pub use flow::{
     Attempt, Completion, Context, EmailProof, LoginCodeMail, Outcome, PendingStep, SignedIn, TwoFactorCompletion,
-    TwoFactorStep, complete_email_mfa, complete_two_factor, login_code_mail, resend_email_mfa, start,
+    TwoFactorStep, complete_email_mfa, complete_two_factor, finish_passkey, login_code_mail, resend_email_mfa, start,
 };
 pub use jobs::SweepLogins;
 pub use store::sweep;

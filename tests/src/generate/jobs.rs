@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use shared::{
     CATALOG, backup_codes, devices, email_mfa, email_verification,
     jobs::{CatalogEntry, Job, entry, sweep},
-    lockout, login, mail, password, recovery, sessions, signup, totp, users,
+    lockout, login, mail, passkey, password, recovery, sessions, signup, totp, users,
 };
 
 /// Where the schema is published.
@@ -131,6 +131,10 @@ fn recode<J: Job>(payload: &str) -> serde_json::Result<Value> {
 /// What the payload of scheduled work consists of.
 const WINDOW: &[Field] = &[field("window", Shape::Window, "The schedule's window, which makes one job per window.")];
 
+/// What a notice about one audited event consists of.
+const NOTICE: &[Field] =
+    &[field("user_id", Shape::Id, "The user."), field("audit_id", Shape::Id, "Audit row of the event.")];
+
 /// All payloads that the code reads.
 pub const PAYLOADS: &[Payload] = &[
     payload::<backup_codes::NotifyBackupCodeUsed>(
@@ -173,6 +177,10 @@ pub const PAYLOADS: &[Payload] = &[
         "Send a test mail to an operator, by the way that every mail goes.",
         &[field("to", Shape::Address, "The operator's address.")],
     ),
+    payload::<passkey::NotifyPasskeyAdded>("Tell a user that a passkey was added.", NOTICE),
+    payload::<passkey::NotifyPasskeyCloned>("Tell a user that a passkey seems to be copied.", NOTICE),
+    payload::<passkey::NotifyPasskeyRemoved>("Tell a user that a passkey was removed.", NOTICE),
+    payload::<passkey::SweepPasskeyCeremonies>("Delete passkey challenges that are over.", WINDOW),
     payload::<password::NotifyPasswordChanged>(
         "Tell a user that their password changed.",
         &[field("user_id", Shape::Id, "The user."), field("audit_id", Shape::Id, "Audit row of the change.")],

@@ -8,6 +8,7 @@ mod jobs;
 mod lockout;
 mod login;
 mod mail;
+mod passkey;
 mod password;
 mod phrases;
 mod recovery;
@@ -40,6 +41,9 @@ pub fn registry() -> Result<Registry, DuplicateHandler> {
         .mail(lockout::notify_disabled)?
         .mail(lockout::notify_locked)?
         .mail(mail::send_test_mail)?
+        .mail(passkey::notify_added)?
+        .mail(passkey::notify_cloned)?
+        .mail(passkey::notify_removed)?
         .mail(password::notify_changed)?
         .mail(recovery::send_reset_link)?
         .mail(signup::send_existing_account_notice)?
@@ -51,6 +55,7 @@ pub fn registry() -> Result<Registry, DuplicateHandler> {
         .on(jobs::sweep_finished_jobs)?
         .on(lockout::sweep_lockouts)?
         .on(login::sweep_logins)?
+        .on(passkey::sweep_ceremonies)?
         .on(recovery::sweep_resets)?
         .on(sessions::sweep_ended)?;
     Ok(registry)

@@ -1,10 +1,12 @@
-//! Use cases of a login: the password, the second factor, the mailed code or link; and what they share.
+//! Use cases of a login: the password, the second factor, the mailed code or link, the passkey; and what they share.
 
 mod email_mfa;
+mod passkey;
 mod start;
 mod two_factor;
 
 pub use email_mfa::{Completion, EmailProof, LoginCodeMail, complete_email_mfa, login_code_mail, resend_email_mfa};
+pub use passkey::finish_passkey;
 use sea_orm::{ActiveValue::Set, DbErr};
 use serde_json::json;
 pub use start::{Attempt, Context, Outcome, PendingStep, start};

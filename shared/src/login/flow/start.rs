@@ -117,12 +117,12 @@ pub async fn start(
     let methods = two_factor::methods(kernel.db.reader(), user.id).await?;
     let facts = facts(kernel, &user, &methods, context).await?;
     match step::next(facts) {
-        Step::VerifyEmail => ask_for_proof(kernel, client, &user, &reservation).await,
+        Step::VerifyEmail => ask_for_proof(kernel, client, &user, Some(&reservation)).await,
         Step::SignIn => sign_in(kernel, client, user, context, (attempt.transport, &reservation)).await,
         Step::TwoFactor => second_step::begin(kernel, client, &user, methods, (attempt.transport, &reservation)).await,
         Step::EmailMfa => send_code(kernel, client, &user, attempt.transport, &reservation).await,
         Step::EmailNotAvailable => {
-            audit_stop(kernel, client, &user, "email_not_available", &reservation).await?;
+            audit_stop(kernel, client, &user, "email_not_available", Some(&reservation)).await?;
             Err(LoginError::EmailNotAvailable)
         }
     }
@@ -141,16 +141,22 @@ async fn reserve_attempt(
     if device.is_some() {
         return Ok(reservation);
     }
+    if let Err(err) = count_network(kernel, client).await {
+        lockout::give_back(kernel, kernel.db.writer(), &reservation).await?;
+        return Err(err);
+    }
+    Ok(reservation)
+}
+
+/// Counts an attempt of the client's network before anything is verified.
+pub(super) async fn count_network(kernel: &Kernel, client: &Client) -> Result<(), LoginError> {
     let network = client.network();
     let scope = ("login.network", network.as_str());
     let limit = kernel.config.login.per_network;
     // One statement is a transaction of its own.
     match rate_limit::check(kernel.db.writer(), &kernel.keys, kernel.clock.now(), limit, scope).await? {
-        Verdict::Allowed => Ok(reservation),
-        Verdict::Denied(wait) => {
-            lockout::give_back(kernel, kernel.db.writer(), &reservation).await?;
-            Err(LoginError::Throttled(wait))
-        }
+        Verdict::Allowed => Ok(()),
+        Verdict::Denied(wait) => Err(LoginError::Throttled(wait)),
     }
 }
 
@@ -221,11 +227,11 @@ async fn facts(kernel: &Kernel, user: &User, methods: &[Method], context: &Conte
     })
 }
 
-async fn ask_for_proof(
+pub(super) async fn ask_for_proof(
     kernel: &Kernel,
     client: &Client,
     user: &User,
-    reservation: &Reservation,
+    reservation: Option<&Reservation>,
 ) -> Result<Outcome, LoginError> {
     // The limit of resends holds here too; above it the answer is the same and no further mail goes out.
     email_verification::resend(kernel, client, &user.email).await.map_err(|err| {
@@ -240,15 +246,17 @@ async fn ask_for_proof(
 }
 
 /// Records a right password that leads no further for now.
-async fn audit_stop(
+pub(super) async fn audit_stop(
     kernel: &Kernel,
     client: &Client,
     user: &User,
     next: &str,
-    reservation: &Reservation,
+    reservation: Option<&Reservation>,
 ) -> Result<(), DbErr> {
     let tx = kernel.db.write_tx().await?;
-    lockout::succeed(kernel, &tx, reservation).await?;
+    if let Some(reservation) = reservation {
+        lockout::succeed(kernel, &tx, reservation).await?;
+    }
     let event = AuditEvent {
         action: "login.start",
         outcome: audit::Outcome::Failure,
