@@ -22,7 +22,7 @@ async fn signed_in(app: &TestApp) -> Caller<'_> {
 /// The same cookie in another browser.
 fn copy_of<'a>(app: &'a TestApp, browser: &Caller<'_>) -> Caller<'a> {
     let copy = app.browser();
-    copy.set_cookie(SESSION, &browser.cookie(SESSION).unwrap_or_default());
+    copy.set_cookie(SESSION, &browser.cookie(SESSION).unwrap());
     copy
 }
 

@@ -1,6 +1,6 @@
 //! Passkeys: adding and removing them, and signing in with one, with an authenticator in software.
 
-#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "test code")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, reason = "test code")]
 
 mod adding;
 mod managing;
