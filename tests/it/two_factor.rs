@@ -45,7 +45,8 @@ async fn count_failures(app: &TestApp) -> usize {
     rows.iter().filter(|row| row.outcome == "failure").count()
 }
 
-/// H01, H04, T-MAIL-04: a right password leads to the factors of this user, to no session and to no mail.
+/// H01, H04, Q01, T-MAIL-04: a right password leads to the factors of this user, to no session and to no code by mail;
+/// the login with a device that was not used before is told.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_right_password_asks_for_the_factors_of_the_user() {
     let (app, authenticator) = app_with_ada().await;
@@ -68,7 +69,8 @@ async fn a_right_password_asks_for_the_factors_of_the_user() {
     assert_eq!(signed_in["session"]["amr"], json!(["pwd", "otp", "mfa"]));
     assert_eq!(browser.get("/api/users/@me").await.expect(200).json()["email"], ADA);
     app.drain().await;
-    assert_eq!(app.count_mails(ADA).await, mails);
+    assert_eq!(app.count_mails(ADA).await, mails + 1);
+    assert_eq!(app.mail_to(ADA).await.subject, "New sign-in to your account");
     app.browser().begin_login(BOB, PASSWORD).await;
 }
 

@@ -286,6 +286,11 @@ impl TestApp {
         self.mails().await.iter().filter(|mail| mail.to == address).count()
     }
 
+    /// The mails to an address with a subject, the newest first.
+    pub async fn mails_about(&self, address: &str, subject: &str) -> Vec<TestMail> {
+        self.mails().await.into_iter().filter(|mail| mail.to == address && mail.subject == subject).collect()
+    }
+
     async fn clean_up(&self, workers: Option<Workers>) {
         if let Some(workers) = workers {
             workers.lifecycle.stop(Duration::from_secs(5)).await;

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use harness::{
-    OTHER_PASSWORD, PASSWORD, Settings, TestApp, code_in, token_in,
+    Authenticator, OTHER_PASSWORD, PASSWORD, Settings, TestApp, code_in, token_in,
     works::{Wire, Works, until},
 };
 use serde_json::{Value, json};
@@ -79,6 +79,22 @@ async fn no_secret_is_in_a_payload_or_crosses_the_broker() {
     harness::works::run_due(&app).await;
 }
 
+/// Causes every job that is about a factor.
+async fn change_factors(app: &TestApp, email: &str) {
+    let browser = crate::passkey::signed_in(app, email).await;
+    let mut passkey = Authenticator::new(&app.origin());
+    let added = crate::passkey::add(app, &browser, &mut passkey).await;
+    let mut clone = passkey.clone();
+    for _ in 0..2 {
+        crate::passkey::try_passkey(&app.browser(), &mut passkey).await.expect(200);
+    }
+    crate::passkey::try_passkey(&app.browser(), &mut clone).await.expect(400);
+    browser.delete(&format!("/api/users/@me/passkeys/{}", added["id"].as_str().unwrap())).await.expect(204);
+    let (_, codes) = browser.enable_totp().await;
+    browser.post("/api/users/@me/reauthenticate", json!({ "backup_code": codes[0] })).await.expect(200);
+    browser.delete("/api/users/@me/two_factor/totp").await.expect(204);
+}
+
 /// Q10: payloads hold ids and numbers only, and small ones: what a job needs, its worker looks up or derives.
 #[tokio::test(flavor = "multi_thread")]
 async fn payloads_hold_ids_and_numbers_only() {
@@ -108,6 +124,8 @@ async fn payloads_hold_ids_and_numbers_only() {
     let code = code_in(&app.mail_to("elsewhere@example.com").await.text);
     let body = json!({ "email": "elsewhere@example.com", "code": code });
     browser.post("/api/email_verification/confirm", body).await.expect(200);
+    harness::works::run_due(&app).await;
+    change_factors(&app, "factors@example.com").await;
     harness::works::run_due(&app).await;
     let jobs = operate::list(app.kernel.db.reader(), &operate::Filter::default(), 1000).await.unwrap();
     for job in &jobs {

@@ -37,7 +37,8 @@ async fn options_ask_for_a_discoverable_credential_that_verifies_its_user() {
     assert_ne!(other["public_key"]["user"]["id"], options["user"]["id"]);
 }
 
-/// G05: a credential that has not verified itself is neither listed nor usable, and nobody is told of it.
+/// G05, Q01: a credential that has not verified itself is neither listed nor usable, and nobody is told of it;
+/// then its owner is told of it, and of the login with a device that was not used before.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_credential_is_nothing_before_it_verified_itself() {
     let app = TestApp::new().await;
@@ -58,7 +59,8 @@ async fn a_credential_is_nothing_before_it_verified_itself() {
     assert_eq!(passkeys(&browser).await, vec![created["passkey"].clone()]);
     try_passkey(&app.browser(), &mut passkey).await.expect(200);
     app.drain().await;
-    assert_eq!(app.count_mails(ADA).await, mails + 1);
+    assert_eq!(app.count_mails(ADA).await, mails + 2);
+    assert_eq!(app.mails_about(ADA, "New sign-in to your account").await.len(), 1);
 }
 
 /// G04, T-WA-02, T-WA-04: in the first answer, and in the one that verifies the credential.

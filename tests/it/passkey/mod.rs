@@ -23,7 +23,7 @@ const SESSION: &str = "gatepost_session";
 const CEREMONY: &str = "gatepost_passkey";
 
 /// A browser whose user is signed in with password and code.
-async fn signed_in<'a>(app: &'a TestApp, email: &str) -> Caller<'a> {
+pub async fn signed_in<'a>(app: &'a TestApp, email: &str) -> Caller<'a> {
     let browser = app.browser();
     browser.sign_up_verified(email).await;
     browser.log_in(email, PASSWORD).await;
@@ -49,7 +49,7 @@ async fn offer(browser: &Caller<'_>, passkey: &mut Authenticator) -> Value {
 }
 
 /// Adds a passkey; processes the jobs. Returns the passkey as the API shows it.
-async fn add(app: &TestApp, browser: &Caller<'_>, passkey: &mut Authenticator) -> Value {
+pub async fn add(app: &TestApp, browser: &Caller<'_>, passkey: &mut Authenticator) -> Value {
     let verification = offer(browser, passkey).await;
     let credential = passkey.get(&verification["public_key"]);
     let created = browser.post(PASSKEYS, answer_to(&verification, &credential)).await.expect(200).json();
@@ -71,7 +71,7 @@ async fn start_login(browser: &Caller<'_>) -> Value {
 }
 
 /// Signs in with a passkey, in this browser.
-async fn try_passkey(browser: &Caller<'_>, passkey: &mut Authenticator) -> Answer {
+pub async fn try_passkey(browser: &Caller<'_>, passkey: &mut Authenticator) -> Answer {
     let challenge = start_login(browser).await;
     let credential = passkey.get(&challenge["public_key"]);
     browser.post(LOGIN_FINISH, answer_to(&challenge, &credential)).await

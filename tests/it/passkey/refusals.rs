@@ -156,6 +156,7 @@ async fn a_counter_that_went_back_is_refused() {
     for _ in 0..3 {
         try_passkey(&app.browser(), &mut passkey).await.expect(200);
     }
+    app.drain().await;
     let mails = app.count_mails(ADA).await;
     let stored = app.number("SELECT sign_count AS number FROM passkeys").await;
     try_passkey(&app.browser(), &mut clone).await.expect_problem(400, "invalid_passkey");
