@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use shared::{
     broker::{Broker, BrokerError, Consumer, Delivery, Dispatch, memory::MemoryBroker},
     jobs::{Job, JobId, JobState, Queue, enqueue, operate, relay},
-    lifecycle::Lifecycle,
+    lifecycle::{CancellationToken, Lifecycle},
 };
 
 use crate::TestApp;
@@ -31,6 +31,15 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// When the database fails.
 pub async fn run_due(app: &TestApp) -> usize {
     workers::drain(&app.context, &app.registry).await.expect("jobs")
+}
+
+/// Runs one attempt at one job, and no retry of it. Returns how the attempt ended.
+///
+/// # Panics
+/// When the database fails.
+pub async fn run_once(app: &TestApp, id: JobId) -> Option<&'static str> {
+    let nothing = CancellationToken::new();
+    workers::attempt::run(&app.context, &app.registry, id, &nothing).await.expect("a job")
 }
 
 /// Enqueues a job in a transaction of its own.
