@@ -241,6 +241,35 @@ async fn passwords_and_codes_share_the_count() {
     assert_eq!(app.number("SELECT CAST(MAX(attempts) AS BIGINT) AS number FROM logins").await, 2);
 }
 
+/// P08: wrong app codes and wrong backup codes count like wrong passwords, and a right one is not verified after them.
+#[tokio::test(flavor = "multi_thread")]
+async fn second_factors_share_the_count() {
+    let app = app().await;
+    let owner = app.browser();
+    owner.log_in(ADA, PASSWORD).await;
+    let (authenticator, codes) = owner.enable_totp().await;
+    let stranger = app.browser_at("203.0.113.9");
+    fail(&stranger, ADA, 2).await;
+    let login_id = stranger.begin_two_factor(ADA).await["login_id"].clone();
+    let (step, now) = (Duration::from_secs(30), app.now());
+    let near = [now - step, now, now + step].map(|at| authenticator.code(at));
+    let wrong = (0..10).map(|number| format!("{number:06}")).find(|code| !near.contains(code)).unwrap();
+    let wrong_proofs = [json!({ "code": wrong }), json!({ "code": wrong }), json!({ "backup_code": "AAAAA-AAAAA" })];
+    let right_proofs = [json!({ "code": authenticator.code(app.now()) }), json!({ "backup_code": codes[0] })];
+    for (proof, is_wrong) in wrong_proofs.into_iter().zip([true; 3]).chain(right_proofs.into_iter().zip([false; 2])) {
+        let mut body = proof;
+        body["login_id"] = login_id.clone();
+        let answer = stranger.post("/api/login/two_factor", body).await;
+        if is_wrong {
+            answer.expect_problem(401, "invalid_code");
+        } else {
+            assert_locked(&answer);
+        }
+    }
+    assert_locked(&attempt(&stranger, ADA, PASSWORD).await);
+    app.drain().await;
+}
+
 /// P10: other numbers, and none at all.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_limit_can_be_changed_and_switched_off() {
