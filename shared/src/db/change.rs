@@ -8,9 +8,14 @@
 //! The file goes with the last connection of all processes and comes back with the next. A handle on one that is gone
 //! would read the same for ever; it has no name left, by which it is recognised and opened anew. Whenever anything is
 //! unusual there is no reading, and callers ask the database.
+//!
+//! The file is never closed: SQLite holds POSIX locks on it, and closing any descriptor of a file drops all locks that the
+//! process has on it (<https://sqlite.org/howtocorrupt.html>, section 2.2). A descriptor stays open for each time that the
+//! file came back, which is seldom.
 
 use std::{
     fs::File,
+    mem::ManuallyDrop,
     os::unix::fs::{FileExt as _, MetadataExt as _},
     path::PathBuf,
     sync::{PoisonError, RwLock},
@@ -29,7 +34,7 @@ pub struct Mark([u8; LENGTH]);
 #[derive(Debug)]
 pub(super) struct ChangeWatch {
     path: PathBuf,
-    index: RwLock<Option<File>>,
+    index: RwLock<Option<ManuallyDrop<File>>>,
 }
 
 impl ChangeWatch {
@@ -50,14 +55,20 @@ impl ChangeWatch {
 
     /// A reading, unless there is none to be had.
     pub(super) fn mark(&self) -> Option<Mark> {
-        let known = self.index.read().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(read);
+        let known = self.index.read().unwrap_or_else(PoisonError::into_inner).as_ref().and_then(|file| read(file));
         known.or_else(|| self.reopen())
     }
 
+    /// Opens the file unless the one that is open is in use.
     fn reopen(&self) -> Option<Mark> {
-        let file = File::open(&self.path).ok()?;
+        let mut index = self.index.write().unwrap_or_else(PoisonError::into_inner);
+        let in_use = index.as_ref().filter(|file| file.metadata().is_ok_and(|metadata| metadata.nlink() > 0));
+        if let Some(file) = in_use {
+            return read(file);
+        }
+        let file = ManuallyDrop::new(File::open(&self.path).ok()?);
         let mark = read(&file);
-        *self.index.write().unwrap_or_else(PoisonError::into_inner) = Some(file);
+        *index = Some(file);
         mark
     }
 }
