@@ -167,6 +167,33 @@ CREATE TABLE mail_deliveries (
 
 CREATE INDEX mail_deliveries_recipient_hash_created_at_idx ON mail_deliveries USING btree (recipient_hash, created_at) WHERE (state = 'rejected'::text);
 
+CREATE TABLE organization_members (
+    organization_id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    role text NOT NULL,
+    created_at bigint NOT NULL,
+    CONSTRAINT organization_members_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations(id) ON DELETE CASCADE,
+    CONSTRAINT organization_members_pkey PRIMARY KEY (organization_id, user_id),
+    CONSTRAINT organization_members_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+);
+
+CREATE INDEX organization_members_user_id_idx ON organization_members USING btree (user_id);
+
+CREATE TABLE organizations (
+    id uuid NOT NULL,
+    name text NOT NULL,
+    enforces_two_factor boolean NOT NULL,
+    allows_email_mfa boolean NOT NULL,
+    trusts_idp_mfa boolean NOT NULL,
+    session_age_seconds bigint,
+    trusted_device_seconds bigint,
+    allows_member_api_keys boolean NOT NULL,
+    allows_query_api_keys boolean NOT NULL,
+    created_at bigint NOT NULL,
+    updated_at bigint NOT NULL,
+    CONSTRAINT organizations_pkey PRIMARY KEY (id)
+);
+
 CREATE TABLE passkey_ceremonies (
     id uuid NOT NULL,
     purpose text NOT NULL,
@@ -225,6 +252,20 @@ CREATE TABLE passwords (
     CONSTRAINT passwords_pkey PRIMARY KEY (user_id),
     CONSTRAINT passwords_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
 );
+
+CREATE TABLE projects (
+    id uuid NOT NULL,
+    organization_id uuid NOT NULL,
+    name text NOT NULL,
+    project_token text NOT NULL,
+    created_at bigint NOT NULL,
+    updated_at bigint NOT NULL,
+    CONSTRAINT projects_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations(id) ON DELETE CASCADE,
+    CONSTRAINT projects_pkey PRIMARY KEY (id)
+);
+
+CREATE INDEX projects_organization_id_idx ON projects USING btree (organization_id);
+CREATE UNIQUE INDEX projects_project_token_idx ON projects USING btree (project_token);
 
 CREATE TABLE rate_limits (
     key text NOT NULL,

@@ -156,6 +156,32 @@ CREATE TABLE "mail_deliveries" (
 
 CREATE INDEX "mail_deliveries_recipient_hash_created_at_idx" ON "mail_deliveries" ("recipient_hash", "created_at") WHERE state = 'rejected';
 
+CREATE TABLE "organization_members" (
+    "organization_id" uuid_text NOT NULL,
+    "user_id" uuid_text NOT NULL,
+    "role" text NOT NULL,
+    "created_at" integer NOT NULL,
+    CONSTRAINT "organization_members_pkey" PRIMARY KEY ("organization_id", "user_id"),
+    FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON DELETE CASCADE,
+    FOREIGN KEY ("user_id") REFERENCES "users" ("id") ON DELETE CASCADE
+);
+
+CREATE INDEX "organization_members_user_id_idx" ON "organization_members" ("user_id");
+
+CREATE TABLE "organizations" (
+    "id" uuid_text NOT NULL PRIMARY KEY,
+    "name" text NOT NULL,
+    "enforces_two_factor" boolean NOT NULL,
+    "allows_email_mfa" boolean NOT NULL,
+    "trusts_idp_mfa" boolean NOT NULL,
+    "session_age_seconds" integer NULL,
+    "trusted_device_seconds" integer NULL,
+    "allows_member_api_keys" boolean NOT NULL,
+    "allows_query_api_keys" boolean NOT NULL,
+    "created_at" integer NOT NULL,
+    "updated_at" integer NOT NULL
+);
+
 CREATE TABLE "passkey_ceremonies" (
     "id" uuid_text NOT NULL PRIMARY KEY,
     "purpose" text NOT NULL,
@@ -210,6 +236,19 @@ CREATE TABLE "passwords" (
     "updated_at" integer NOT NULL,
     FOREIGN KEY ("user_id") REFERENCES "users" ("id") ON DELETE CASCADE
 );
+
+CREATE TABLE "projects" (
+    "id" uuid_text NOT NULL PRIMARY KEY,
+    "organization_id" uuid_text NOT NULL,
+    "name" text NOT NULL,
+    "project_token" text NOT NULL,
+    "created_at" integer NOT NULL,
+    "updated_at" integer NOT NULL,
+    FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON DELETE CASCADE
+);
+
+CREATE INDEX "projects_organization_id_idx" ON "projects" ("organization_id");
+CREATE UNIQUE INDEX "projects_project_token_idx" ON "projects" ("project_token");
 
 CREATE TABLE "rate_limits" (
     "key" text NOT NULL PRIMARY KEY,

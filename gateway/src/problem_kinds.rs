@@ -1,5 +1,6 @@
 //! The problems of the edge: what can be wrong with a request before a feature sees it.
 
+pub use shared::fault::FORBIDDEN;
 use shared::fault::ProblemKind;
 pub use shared::sessions::{SESSION_EXPIRED, UNAUTHENTICATED};
 
@@ -25,14 +26,6 @@ pub const CSRF_REJECTED: ProblemKind = ProblemKind {
     status: 403,
     title: "The request comes from another site",
     help: "Requests that change something must come from the origin of `http.public_url` when a cookie authenticates them.",
-};
-
-/// Known, but not allowed.
-pub const FORBIDDEN: ProblemKind = ProblemKind {
-    code: "forbidden",
-    status: 403,
-    title: "Not allowed",
-    help: "The credential is valid, and does not allow this operation.",
 };
 
 /// Nothing is at this address.
@@ -88,7 +81,6 @@ pub const PROBLEMS: &[&ProblemKind] = &[
     &INVALID_REQUEST,
     &INVALID_JSON,
     &CSRF_REJECTED,
-    &FORBIDDEN,
     &NOT_FOUND,
     &METHOD_NOT_ALLOWED,
     &BODY_TOO_LARGE,

@@ -25,6 +25,9 @@ mod m20261125_000021_create_passkey_ceremonies;
 mod m20261125_000040_create_lockouts;
 mod m20261125_000041_create_known_devices;
 mod m20261125_000042_add_trusted_device_names;
+mod m20261126_000001_create_organizations;
+mod m20261126_000002_create_organization_members;
+mod m20261126_000003_create_projects;
 
 use sea_orm_migration::{
     prelude::*,
@@ -59,6 +62,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261125_000040_create_lockouts::Migration),
             Box::new(m20261125_000041_create_known_devices::Migration),
             Box::new(m20261125_000042_add_trusted_device_names::Migration),
+            Box::new(m20261126_000001_create_organizations::Migration),
+            Box::new(m20261126_000002_create_organization_members::Migration),
+            Box::new(m20261126_000003_create_projects::Migration),
         ]
     }
 }

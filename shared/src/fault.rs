@@ -106,6 +106,14 @@ pub const VALIDATION: ProblemKind = ProblemKind {
     help: "`errors` names each field by JSON pointer, with a code of its own.",
 };
 
+/// Known, but not allowed.
+pub const FORBIDDEN: ProblemKind = ProblemKind {
+    code: "forbidden",
+    status: 403,
+    title: "Not allowed",
+    help: "The credential is valid, and does not allow this operation.",
+};
+
 /// Too many requests of one kind.
 pub const THROTTLED: ProblemKind = ProblemKind {
     code: "throttled",
@@ -123,7 +131,8 @@ pub const REAUTHENTICATION_REQUIRED: ProblemKind = ProblemKind {
 };
 
 /// The kinds of this module.
-pub const PROBLEMS: &[&ProblemKind] = &[&INTERNAL, &UNAVAILABLE, &VALIDATION, &THROTTLED, &REAUTHENTICATION_REQUIRED];
+pub const PROBLEMS: &[&ProblemKind] =
+    &[&INTERNAL, &UNAVAILABLE, &VALIDATION, &FORBIDDEN, &THROTTLED, &REAUTHENTICATION_REQUIRED];
 
 impl From<DbErr> for Fault {
     fn from(err: DbErr) -> Self {

@@ -6,7 +6,7 @@
 //! ```text
 //! kernel   ids clock secret fault client audit config db jobs broker rate_limit telemetry lifecycle
 //!    ▲
-//! users  domains ◄── password  passkey  email_mfa  totp  backup_codes  lockout ◄── sessions  devices
+//! users  domains  orgs  projects ◄── password  passkey  email_mfa  totp  backup_codes  lockout ◄── sessions  devices
 //!                   ▲
 //!        two_factor  login  recovery  email_verification  signup  step_up  password_change
 //! ```
@@ -32,9 +32,11 @@ pub mod lifecycle;
 pub mod lockout;
 pub mod login;
 pub mod mail;
+pub mod orgs;
 pub mod passkey;
 pub mod password;
 pub mod password_change;
+pub mod projects;
 pub mod rate_limit;
 pub mod recovery;
 pub mod secret;
@@ -89,8 +91,10 @@ pub fn problems() -> Vec<&'static ProblemKind> {
         lockout::PROBLEMS,
         login::PROBLEMS,
         mail::PROBLEMS,
+        orgs::PROBLEMS,
         passkey::PROBLEMS,
         password::PROBLEMS,
+        projects::PROBLEMS,
         recovery::PROBLEMS,
         sessions::PROBLEMS,
         signup::PROBLEMS,

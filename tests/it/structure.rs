@@ -45,6 +45,8 @@ const fn slice(layer: u8, name: &'static str, extras: &'static [&'static str]) -
 const SLICES: &[Slice] = &[
     // who
     slice(0, "domains", &[]),
+    slice(0, "orgs", &["actor", "role"]),
+    slice(0, "projects", &[]),
     slice(0, "users", &["email"]),
     // authenticators
     slice(1, "backup_codes", &[]),

@@ -15,6 +15,7 @@ use crate::{
     clock::Timestamp,
     db::Tx,
     kernel::Kernel,
+    orgs::{Actor, Credential},
     secret::{self, Redacted},
     users::{User, UserId},
 };
@@ -103,6 +104,16 @@ impl Principal {
     #[must_use]
     pub fn has_amr(&self, value: &str) -> bool {
         self.amr.split(',').any(|one| one == value)
+    }
+
+    /// Who acts by this session.
+    #[must_use]
+    pub fn actor(&self) -> Actor {
+        Actor {
+            user_id: Some(self.user.id),
+            is_instance_admin: self.user.is_instance_admin,
+            credential: Credential::Session { session_id: self.session_id.0, amr: self.amr.clone() },
+        }
     }
 }
 

@@ -12,10 +12,17 @@ use crate::{
     fault::FieldError,
     jobs,
     kernel::Kernel,
+    orgs,
     password::{self, HashPool, StoredPassword},
+    projects,
     rate_limit::{self, Verdict},
     users::{self, Email, Profile, UserId},
 };
+
+/// The organization that the first user of an installation owns.
+const FIRST_ORGANIZATION: &str = "My organization";
+/// The project that it begins with.
+const FIRST_PROJECT: &str = "Default project";
 
 /// What a newcomer sends.
 #[derive(Clone, Debug)]
@@ -132,6 +139,10 @@ async fn add(
     };
     let user_id = users::create(&**tx, email, profile, is_first, now).await?;
     password::set(&**tx, user_id, stored, now).await?;
+    if is_first {
+        let org_id = orgs::create(tx, FIRST_ORGANIZATION, user_id, now).await?;
+        projects::create(tx, org_id, FIRST_PROJECT, now).await?;
+    }
     if kernel.config.mail.is_available() {
         email_verification::start(kernel, tx, Some(user_id), email, None).await?;
     }

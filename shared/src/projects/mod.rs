@@ -1,0 +1,19 @@
+//! Projects: what an organization measures.
+//!
+//! ```text
+//! create ──► row with a public token `gpc_…`, which pages and programs send with their events
+//! capture ── find_by_token ──► the project that an event belongs to; the token proves nothing about who sent it
+//! require(actor, project, Permission) ──► the gate of the organization, and the reach of the credential
+//! ```
+//!
+//! Invariants: a project belongs to one organization for ever; its token is no secret.
+
+mod entity;
+mod error;
+mod flow;
+mod store;
+
+pub use entity::{Model as Project, ProjectId};
+pub use error::{PROBLEMS, ProjectError};
+pub use flow::{create, require};
+pub use store::{find, find_by_token, list_of_organizations};
