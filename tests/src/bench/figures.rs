@@ -2,6 +2,8 @@
 
 use std::{io::Write as _, time::Duration};
 
+use crate::generate::tree;
+
 /// Measured durations.
 #[derive(Clone, Debug, Default)]
 pub struct Figures {
@@ -52,10 +54,16 @@ impl Figures {
 /// What was found, line by line.
 #[derive(Debug, Default)]
 pub struct Report {
-    lines: Vec<[String; 4]>,
+    section: &'static str,
+    lines: Vec<[String; 5]>,
 }
 
 impl Report {
+    /// The lines that follow belong to this suite.
+    pub fn section(&mut self, name: &'static str) {
+        self.section = name;
+    }
+
     /// Adds a figure that is held against a bound.
     pub fn held(&mut self, what: &str, figure: &str, bound: &str, is_kept: bool) {
         let verdict = if is_kept { "kept" } else { "MISSED" };
@@ -68,19 +76,53 @@ impl Report {
     }
 
     fn add(&mut self, what: &str, figure: &str, bound: &str, verdict: &str) {
-        let line = [what, figure, bound, verdict].map(str::to_owned);
+        let line = [self.section, what, figure, bound, verdict].map(str::to_owned);
         say(&line.join("  "));
         self.lines.push(line);
     }
 
     /// Prints the table.
     pub fn print(&self) {
-        let mut table = String::from("\n| what | figure | bound | |\n|---|---|---|---|\n");
-        for [what, figure, bound, verdict] in &self.lines {
-            table.push_str(&format!("| {what} | {figure} | {bound} | {verdict} |\n"));
-        }
-        say(&table);
+        say(&format!("\n{}", self.table()));
     }
+
+    /// Writes `docs/benchmarks.md`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(&self) -> anyhow::Result<()> {
+        let page = format!(
+            "# Benchmarks\n\n\
+             Written by `make bench`; the figures are those of one run on {}. A figure with a bound is held against it in the \
+             same run, and ratios are against a peer that was measured beside it. `make bench ONLY=\"<suite>\"` repeats one \
+             suite and prints it. What each suite does is described in `tests/src/bench/mod.rs`.\n\n{}",
+            machine(),
+            self.table()
+        );
+        std::fs::write(tree::root().join("docs/benchmarks.md"), page)?;
+        Ok(())
+    }
+
+    fn table(&self) -> String {
+        let mut table = String::from("| suite | what | figure | bound | |\n|---|---|---|---|---|\n");
+        for [suite, what, figure, bound, verdict] in &self.lines {
+            table.push_str(&format!("| {suite} | {what} | {figure} | {bound} | {verdict} |\n"));
+        }
+        table
+    }
+}
+
+/// Processor, cores, memory and system of this machine.
+fn machine() -> String {
+    let read = |path: &str, key: &str| {
+        let text = std::fs::read_to_string(path).unwrap_or_default();
+        let line = text.lines().find(|line| line.starts_with(key)).unwrap_or_default();
+        line.split_once(':').map_or("unknown", |(_, value)| value.trim()).to_owned()
+    };
+    let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
+    let memory: u64 = read("/proc/meminfo", "MemTotal").trim_end_matches(" kB").parse().unwrap_or_default();
+    let processor = read("/proc/cpuinfo", "model name");
+    format!("{processor}, {cores} cores, {} GiB, {}", memory.div_ceil(1024 * 1024), std::env::consts::OS)
 }
 
 fn say(text: &str) {

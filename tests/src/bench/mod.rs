@@ -7,13 +7,20 @@
 //! overload  more logins than the pool takes: refusals, and memory meanwhile
 //! delivery  from the answer to a request to the mail at the relay
 //! timing    known and unknown addresses: medians and how well times tell them apart
+//! growth    a login and a session check with a thousand to a million users
+//! jobs      jobs from the table to done, against a bare lapin loop
+//! peers     sign-ins and session checks, against better-auth on Node
 //! ```
 //!
 //! The server is a process of its own; load comes from this process over plain keep-alive connections. Every line says
-//! what is measured, the figure, and the bound that it is held against.
+//! what is measured, the figure, and the bound that it is held against. A run of everything in a release build writes
+//! `docs/benchmarks.md`.
 
 mod client;
 mod figures;
+mod growth;
+mod jobs;
+mod peers;
 mod server;
 mod suites;
 
@@ -21,31 +28,35 @@ pub use client::Connection;
 pub use figures::{Figures, Report};
 pub use server::{BenchServer, EmptyHandler};
 
+/// The names of the suites, in the order in which they run.
+const SUITES: [&str; 9] = ["start", "session", "login", "overload", "timing", "delivery", "growth", "jobs", "peers"];
+
 /// Runs the suites that are named, or all of them, and prints a table.
 ///
 /// # Errors
-/// When the server does not start or answers what it must not.
+/// When a name is none of a suite, or the server does not start or answers what it must not.
 pub async fn run(only: &[String]) -> anyhow::Result<()> {
-    let is_wanted = |suite: &str| only.is_empty() || only.iter().any(|name| name == suite);
+    if let Some(unknown) = only.iter().find(|name| !SUITES.contains(&name.as_str())) {
+        anyhow::bail!("there is no suite {unknown}; there are: {}", SUITES.join(", "));
+    }
     let mut report = Report::default();
-    if is_wanted("start") {
-        suites::start(&mut report).await?;
-    }
-    if is_wanted("session") {
-        suites::session(&mut report).await?;
-    }
-    if is_wanted("login") {
-        suites::login(&mut report).await?;
-    }
-    if is_wanted("overload") {
-        suites::overload(&mut report).await?;
-    }
-    if is_wanted("timing") {
-        suites::timing(&mut report).await?;
-    }
-    if is_wanted("delivery") {
-        suites::delivery(&mut report).await?;
+    for name in SUITES.into_iter().filter(|name| only.is_empty() || only.iter().any(|wanted| wanted == name)) {
+        report.section(name);
+        match name {
+            "start" => suites::start(&mut report).await?,
+            "session" => suites::session(&mut report).await?,
+            "login" => suites::login(&mut report).await?,
+            "overload" => suites::overload(&mut report).await?,
+            "timing" => suites::timing(&mut report).await?,
+            "delivery" => suites::delivery(&mut report).await?,
+            "growth" => growth::growth(&mut report).await?,
+            "jobs" => jobs::jobs(&mut report).await?,
+            _ => peers::peers(&mut report).await?,
+        }
     }
     report.print();
+    if only.is_empty() && !cfg!(debug_assertions) {
+        report.write()?;
+    }
     Ok(())
 }

@@ -67,6 +67,13 @@ impl BenchServer {
         Ok(())
     }
 
+    /// Starts the process again after it ended.
+    pub async fn restart(&mut self) {
+        self.process = self.installation.start("serve", &["serve"]);
+        let ready = format!("http://{}/health/ready", self.host);
+        self.installation.wait_for(&ready, Duration::from_secs(60)).await;
+    }
+
     /// One call on a connection of its own.
     ///
     /// # Errors

@@ -1,0 +1,226 @@
+//! Jobs from the table to done, in process and through RabbitMQ, against a bare lapin loop that publishes, has confirmed,
+//! consumes and acknowledges as many messages through a queue of the same kind.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use futures_util::StreamExt as _;
+use lapin::{
+    BasicProperties, Channel, Connection, ConnectionProperties,
+    options::{
+        BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+        QueueDeclareOptions, QueueDeleteOptions,
+    },
+    types::{AMQPValue, FieldTable},
+};
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
+use shared::{
+    broker::BrokerConfig,
+    clock::{Clock as _, SystemClock},
+    ids,
+    secret::Redacted,
+};
+
+use super::Report;
+use crate::{Installation, Process, free_port, rabbit};
+
+/// Jobs of one run.
+const JOBS: u32 = 20_000;
+/// Messages that the bare loop has under way before it waits for their confirms, as the relay has.
+const BATCH: usize = 200;
+/// How long one run may take.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Jobs per second of every way, against the bare loop.
+pub async fn jobs(report: &mut Report) -> anyhow::Result<()> {
+    let here = in_process().await?;
+    report.told("jobs from the table to done, in process, SQLite", &format!("{here:.0}/s"));
+    let (Some(postgres), Some(amqp)) = (
+        server("GATEPOST_TEST_POSTGRES", "postgres://root@127.0.0.1:5432/postgres").await,
+        broker("GATEPOST_TEST_AMQP", "amqp://guest:guest@127.0.0.1:5672").await,
+    ) else {
+        report.told(
+            "jobs through RabbitMQ, and the bare lapin loop",
+            "not measured: PostgreSQL or RabbitMQ does not answer",
+        );
+        return Ok(());
+    };
+    let bare = bare_loop(&amqp).await?;
+    report.told("bare lapin: publish, confirm, consume, acknowledge", &format!("{bare:.0}/s"));
+    let through = through_rabbitmq(&postgres, &amqp).await?;
+    report.told("jobs through RabbitMQ, PostgreSQL, one worker process", &format!("{through:.0}/s"));
+    for (what, rate) in [("in process", here), ("through RabbitMQ", through)] {
+        let ratio = rate / bare;
+        report.held(&format!("jobs {what} / bare lapin"), &format!("{ratio:.2}"), ">= 0.3", ratio >= 0.3);
+    }
+    Ok(())
+}
+
+/// A variable or its default, if a PostgreSQL answers there.
+async fn server(variable: &str, default: &str) -> Option<String> {
+    let url = read(variable, default);
+    Database::connect(&url).await.is_ok().then_some(url)
+}
+
+/// A variable or its default, if a RabbitMQ answers there.
+async fn broker(variable: &str, default: &str) -> Option<String> {
+    let url = read(variable, default);
+    Connection::connect(&url, ConnectionProperties::default()).await.is_ok().then_some(url)
+}
+
+fn read(variable: &str, default: &str) -> String {
+    std::env::var_os(variable).map_or_else(|| default.to_owned(), |value| value.to_string_lossy().into_owned())
+}
+
+async fn in_process() -> anyhow::Result<f64> {
+    let installation = quiet(Installation::new());
+    migrate(&installation).await?;
+    let file = installation.folder.join("gatepost.db");
+    let db = Database::connect(format!("sqlite://{}", file.display())).await?;
+    fill(&db).await?;
+    let _process = installation.start("serve", &["serve"]);
+    drain(&db).await
+}
+
+async fn through_rabbitmq(postgres: &str, amqp: &str) -> anyhow::Result<f64> {
+    let name = format!("gatepost_bench_{}", ids::next().simple());
+    let admin = Database::connect(postgres).await?;
+    admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await?;
+    let mut url = url::Url::parse(postgres)?;
+    url.set_path(&name);
+    let installation = quiet(Installation::new())
+        .set("DATABASE__URL", url.as_str())
+        .set("BROKER__URL", amqp)
+        .set("BROKER__PREFIX", &name);
+    let rate = run_fleet(&installation, url.as_str()).await;
+    // The processes have ended; what they left behind goes.
+    admin.execute_unprepared(&format!("DROP DATABASE {name} WITH (FORCE)")).await?;
+    let broker = BrokerConfig {
+        url: Redacted::new(amqp.to_owned()),
+        timeout_seconds: 5,
+        heartbeat_seconds: 10,
+        prefix: name,
+        delivery_limit: 20,
+    };
+    rabbit::delete_topology(&broker).await?;
+    rate
+}
+
+/// A gateway, whose relay hands the jobs over, and one worker.
+async fn run_fleet(installation: &Installation, database: &str) -> anyhow::Result<f64> {
+    migrate(installation).await?;
+    let db = Database::connect(database).await?;
+    fill(&db).await?;
+    let mut fleet: [Process; 2] =
+        [installation.start("gateway", &["gateway"]), installation.start("worker", &["worker", "mail"])];
+    let rate = drain(&db).await;
+    for process in &mut fleet {
+        process.kill().await;
+    }
+    db.close().await?;
+    rate
+}
+
+fn quiet(installation: Installation) -> Installation {
+    installation
+        .set("HTTP__LISTEN", &format!("127.0.0.1:{}", free_port()))
+        .set("TELEMETRY__LOG_FILTER", "warn")
+        .set("TELEMETRY__METRICS_LISTEN", "")
+}
+
+async fn migrate(installation: &Installation) -> anyhow::Result<()> {
+    let done = installation.command(&["migrate"]).stdout(std::process::Stdio::null()).status().await?;
+    ensure!(done.success(), "the migration failed");
+    Ok(())
+}
+
+/// Adds jobs whose cause is gone: what is left is the cost of the job system.
+async fn fill(db: &DatabaseConnection) -> anyhow::Result<()> {
+    let now = SystemClock.now().0;
+    let (id, numbers) = match db.get_database_backend() {
+        DbBackend::Postgres => ("gen_random_uuid()", format!("generate_series(1, {JOBS})")),
+        DbBackend::Sqlite | DbBackend::MySql | _ => (
+            "randomblob(16)",
+            format!(
+                "(WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {JOBS}) SELECT i FROM n)"
+            ),
+        ),
+    };
+    let statement = format!(
+        "INSERT INTO jobs (id, name, version, queue, payload, state, attempt, run_at, fence, created_at)
+         SELECT {id}, 'recovery.send_reset_link', 1, 'mail', '{{\"reset_id\":\"019aa5c2-7b10-7c3e-9d41-2f6a8b0c1dff\"}}',
+                'queued', 0, {now}, 0, {now} FROM {numbers} AS numbers"
+    );
+    db.execute_unprepared(&statement).await?;
+    Ok(())
+}
+
+/// Waits until all are done; jobs per second from the first one on.
+async fn drain(db: &DatabaseConnection) -> anyhow::Result<f64> {
+    let begin = Instant::now();
+    let mut first: Option<(Instant, i64)> = None;
+    while begin.elapsed() < PATIENCE {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let sql =
+            "SELECT COUNT(*) AS done FROM jobs WHERE name = 'recovery.send_reset_link' AND finished_at IS NOT NULL";
+        let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?.context("a count")?;
+        let done: i64 = row.try_get("", "done")?;
+        if done > 0 && first.is_none() {
+            first = Some((Instant::now(), done));
+        }
+        if let Some((since, before)) = first.filter(|_| done >= i64::from(JOBS)) {
+            #[expect(clippy::cast_precision_loss, reason = "a rate")]
+            return Ok((done - before) as f64 / since.elapsed().as_secs_f64());
+        }
+    }
+    anyhow::bail!("the jobs were not done in time")
+}
+
+/// Messages per second through a quorum queue, published in batches and acknowledged one by one.
+async fn bare_loop(amqp: &str) -> anyhow::Result<f64> {
+    let connection = Connection::connect(amqp, ConnectionProperties::default()).await?;
+    let queue = format!("gatepost_bench_{}", ids::next().simple());
+    let publishing = connection.create_channel().await?;
+    publishing.confirm_select(ConfirmSelectOptions::default()).await?;
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
+    let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    publishing.queue_declare(queue.as_str().into(), durable, arguments).await?;
+    let consuming = connection.create_channel().await?;
+    consuming.basic_qos(8, BasicQosOptions::default()).await?;
+    let begin = Instant::now();
+    let (published, consumed) = tokio::join!(publish(&publishing, &queue), consume(&consuming, &queue));
+    published?;
+    consumed?;
+    let rate = f64::from(JOBS) / begin.elapsed().as_secs_f64();
+    publishing.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await?;
+    connection.close(200, "done".into()).await?;
+    Ok(rate)
+}
+
+async fn publish(channel: &Channel, queue: &str) -> anyhow::Result<()> {
+    let properties = BasicProperties::default().with_delivery_mode(2);
+    let payload = [b'x'; 160];
+    for _ in 0..JOBS as usize / BATCH {
+        let mut confirms = Vec::with_capacity(BATCH);
+        for _ in 0..BATCH {
+            let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+            confirms.push(channel.basic_publish("".into(), queue.into(), options, &payload, properties.clone()).await?);
+        }
+        for confirm in confirms {
+            ensure!(confirm.await?.is_ack(), "the broker refused a message");
+        }
+    }
+    Ok(())
+}
+
+async fn consume(channel: &Channel, queue: &str) -> anyhow::Result<()> {
+    let consumer = channel
+        .basic_consume(queue.into(), "bench".into(), BasicConsumeOptions::default(), FieldTable::default())
+        .await?;
+    let mut deliveries = consumer.take(JOBS as usize);
+    while let Some(delivery) = deliveries.next().await {
+        delivery?.ack(BasicAckOptions::default()).await?;
+    }
+    Ok(())
+}
