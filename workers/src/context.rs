@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use shared::{ids, kernel::Kernel, lifecycle::Readiness};
 
-use crate::{depths::Depths, mail::Mailer};
+use crate::{claims::Claims, depths::Depths, mail::Mailer};
 
 /// Name of outgoing mail among the components of a process.
 pub const MAIL_COMPONENT: &str = "mail";
@@ -19,6 +19,7 @@ pub struct Context {
     pub readiness: Readiness,
     /// Name of this process in leases and claims.
     pub owner: String,
+    pub(crate) claims: Claims,
     pub(crate) depths: Depths,
 }
 
@@ -27,7 +28,7 @@ impl Context {
     #[must_use]
     pub fn new(kernel: Arc<Kernel>, mailer: Arc<Mailer>, readiness: Readiness) -> Self {
         let owner = format!("{}-{}", std::process::id(), ids::next());
-        Self { kernel, mailer, readiness, owner, depths: Depths::default() }
+        Self { kernel, mailer, readiness, owner, claims: Claims::default(), depths: Depths::default() }
     }
 
     /// Records that mail cannot leave until an operator repairs something: the queues that send mail pause.

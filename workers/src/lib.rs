@@ -15,6 +15,7 @@
 //! panicking handler harms its own job only; a second copy of a mail is byte for byte the first.
 
 pub mod attempt;
+mod claims;
 pub mod consumer;
 pub mod context;
 mod depths;

@@ -40,17 +40,17 @@ pub struct Claim {
     pub traceparent: Option<String>,
 }
 
-/// Tries to take the job for `lease`.
+/// Tries to take jobs for `lease`, in one statement; what is not among the claims was not to be had.
 ///
 /// # Errors
-/// When the database fails; the message should then go back to the broker.
+/// When the database fails; the messages should then go back to the broker.
 pub async fn claim<C: ConnectionTrait>(
     db: &C,
-    id: JobId,
+    ids: &[JobId],
     owner: &str,
     now: Timestamp,
     lease: Duration,
-) -> Result<Option<Claim>, DbErr> {
+) -> Result<Vec<Claim>, DbErr> {
     let may_run = Condition::any()
         .add(Column::State.eq(JobState::Dispatched))
         .add(Column::State.is_in([JobState::Queued, JobState::Retrying]).and(Column::RunAt.lte(now)));
@@ -60,11 +60,11 @@ pub async fn claim<C: ConnectionTrait>(
         .col_expr(Column::Fence, Expr::col(Column::Fence).add(1))
         .col_expr(Column::LeaseOwner, Expr::value(owner))
         .col_expr(Column::LeaseUntil, Expr::value(now + lease))
-        .filter(Column::Id.eq(id))
+        .filter(Column::Id.is_in(ids.iter().copied()))
         .filter(may_run)
         .exec_with_returning(db)
         .await?;
-    Ok(claimed.into_iter().next().map(to_claim))
+    Ok(claimed.into_iter().map(to_claim).collect())
 }
 
 fn to_claim(job: Model) -> Claim {

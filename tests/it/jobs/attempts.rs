@@ -26,7 +26,8 @@ use super::{Chore, GO_ON, HANGING, Hanging, STALLED, Stalling, THRICE, app, chan
 
 async fn claim(app: &TestApp, id: JobId, owner: &str) -> Option<Claim> {
     let (kernel, tx) = (&app.kernel, app.kernel.db.write_tx().await.unwrap());
-    let claim = receipts::claim(&*tx, id, owner, kernel.clock.now(), kernel.config.jobs.lease()).await.unwrap();
+    let claim =
+        receipts::claim(&*tx, &[id], owner, kernel.clock.now(), kernel.config.jobs.lease()).await.unwrap().pop();
     tx.commit().await.unwrap();
     claim
 }
@@ -56,7 +57,8 @@ async fn eight_claimers_share_the_jobs_without_overlap() {
                 let id = ids[(offset + claimer * 5) % ids.len()];
                 let tx = kernel.db.write_tx().await.unwrap();
                 let (now, lease) = (kernel.clock.now(), kernel.config.jobs.lease());
-                let claimed = receipts::claim(&*tx, id, &format!("worker-{claimer}"), now, lease).await.unwrap();
+                let claimed =
+                    receipts::claim(&*tx, &[id], &format!("worker-{claimer}"), now, lease).await.unwrap().pop();
                 tx.commit().await.unwrap();
                 mine.extend(claimed);
             }

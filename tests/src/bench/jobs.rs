@@ -24,6 +24,8 @@ use shared::{
 use super::Report;
 use crate::{Installation, Process, free_port, rabbit};
 
+/// The job: one statement as its effect, which commits with it.
+const JOB: &str = "passkey.sweep_ceremonies";
 /// Jobs of one run.
 const JOBS: u32 = 20_000;
 /// Messages that the bare loop has under way before it waits for their confirms, as the relay has.
@@ -112,7 +114,7 @@ async fn run_fleet(installation: &Installation, database: &str) -> anyhow::Resul
     let db = Database::connect(database).await?;
     fill(&db).await?;
     let mut fleet: [Process; 2] =
-        [installation.start("gateway", &["gateway"]), installation.start("worker", &["worker", "mail"])];
+        [installation.start("gateway", &["gateway"]), installation.start("worker", &["worker", "sweep"])];
     let rate = drain(&db).await;
     for process in &mut fleet {
         process.kill().await;
@@ -134,7 +136,7 @@ async fn migrate(installation: &Installation) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Adds jobs whose cause is gone: what is left is the cost of the job system.
+/// Adds jobs that find nothing to delete: what is left is the cost of the job system.
 async fn fill(db: &DatabaseConnection) -> anyhow::Result<()> {
     let now = SystemClock.now().0;
     let (id, numbers) = match db.get_database_backend() {
@@ -148,8 +150,7 @@ async fn fill(db: &DatabaseConnection) -> anyhow::Result<()> {
     };
     let statement = format!(
         "INSERT INTO jobs (id, name, version, queue, payload, state, attempt, run_at, fence, created_at)
-         SELECT {id}, 'recovery.send_reset_link', 1, 'mail', '{{\"reset_id\":\"019aa5c2-7b10-7c3e-9d41-2f6a8b0c1dff\"}}',
-                'queued', 0, {now}, 0, {now} FROM {numbers} AS numbers"
+         SELECT {id}, '{JOB}', 1, 'sweep', '{{\"window\":0}}', 'queued', 0, {now}, 0, {now} FROM {numbers} AS numbers"
     );
     db.execute_unprepared(&statement).await?;
     Ok(())
@@ -161,8 +162,7 @@ async fn drain(db: &DatabaseConnection) -> anyhow::Result<f64> {
     let mut first: Option<(Instant, i64)> = None;
     while begin.elapsed() < PATIENCE {
         tokio::time::sleep(Duration::from_millis(50)).await;
-        let sql =
-            "SELECT COUNT(*) AS done FROM jobs WHERE name = 'recovery.send_reset_link' AND finished_at IS NOT NULL";
+        let sql = format!("SELECT COUNT(*) AS done FROM jobs WHERE name = '{JOB}' AND state = 'done'");
         let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?.context("a count")?;
         let done: i64 = row.try_get("", "done")?;
         if done > 0 && first.is_none() {

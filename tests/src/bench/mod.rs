@@ -14,7 +14,7 @@
 //!
 //! The server is a process of its own; load comes from this process over plain keep-alive connections. Every line says
 //! what is measured, the figure, and the bound that it is held against. A run of everything in a release build writes
-//! `docs/benchmarks.md`.
+//! `benchmarks.md` in `docs/`.
 
 mod client;
 mod figures;

@@ -66,10 +66,7 @@ pub async fn run(
     id: JobId,
     hurry: &CancellationToken,
 ) -> Result<Option<&'static str>, DbErr> {
-    let kernel = &context.kernel;
-    // One statement is a transaction of its own.
-    let (db, now) = (kernel.db.writer(), kernel.clock.now());
-    let claimed = receipts::claim(db, id, &context.owner, now, kernel.config.jobs.lease()).await?;
+    let claimed = context.claims.claim(&context.kernel, &context.owner, id).await?;
     let Some(claim) = claimed else {
         tracing::debug!(job_id = %id, "nothing to claim; the message was a duplicate");
         return Ok(None);
@@ -171,11 +168,17 @@ fn unknown(context: &Context, claim: &Claim) -> Ending {
 /// Records an ending that came with no effect. False when the job is no longer this worker's, or nobody could be told.
 async fn record(context: &Context, bound: Option<&Bound>, claim: &Claim, ending: &Ending) -> bool {
     let is_mail = bound.is_some_and(|bound| matches!(bound.binding, Binding::Mail(_)));
+    // A first attempt that found nothing to send has opened no entry.
+    let has_entry = is_mail && !(claim.attempt == 1 && matches!(ending, Ending::Cancelled));
     let recorded = persistently(|| async {
-        let now = context.kernel.clock.now();
-        let tx = context.kernel.db.write_tx().await?;
+        let (db, now) = (&context.kernel.db, context.kernel.clock.now());
+        if !has_entry {
+            // One statement is a transaction of its own.
+            return receipts::finish(db.writer(), claim, now, ending).await;
+        }
+        let tx = db.write_tx().await?;
         let is_ours = receipts::finish(&*tx, claim, now, ending).await?;
-        if is_ours && is_mail {
+        if is_ours {
             ledger::settle(&tx, claim.id, ending).await?;
         }
         tx.commit().await?;

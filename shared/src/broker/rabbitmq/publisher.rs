@@ -1,7 +1,7 @@
 //! Publishing: persistent, mandatory, confirmed, each message within the time limit.
 //!
 //! ```text
-//! batch ──► 8 at a time ── idle channel or a new one ── publish ── wait for its confirm ── channel is idle again
+//! batch ──► 32 at a time ── idle channel or a new one ── publish ── wait for its confirm ── channel is idle again
 //!                                                          │ timeout, error → the channel is thrown away
 //!                                                          ▼
 //!                               ack → Ok · returned → Unroutable · nack → Refused · silence → Timeout
@@ -34,7 +34,7 @@ use super::{
 };
 
 /// Channels, which is also the number of messages in flight.
-const CHANNELS: usize = 8;
+const CHANNELS: usize = 32;
 /// AMQP's code for a message that is to survive a restart of the broker (section 4.8.1 of the specification).
 const PERSISTENT: u8 = 2;
 
