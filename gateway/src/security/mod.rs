@@ -18,6 +18,7 @@ use poem_openapi::{
 };
 use shared::{
     fault::{Fault, INTERNAL},
+    orgs::Actor,
     sessions::{self, Principal, SessionError},
 };
 
@@ -28,6 +29,14 @@ const TOKEN_SCHEME: &str = "session_token";
 
 /// A request with a valid session.
 pub struct Session(pub Principal);
+
+/// A request with any credential that acts on organizations and projects. Today that is a session.
+///
+/// Operations that people do by hand only, such as changing members, take a [`Session`] instead.
+pub struct Caller {
+    /// Who acts, by which credential, and how far it reaches.
+    pub actor: Actor,
+}
 
 /// A request with a valid session of a user who operates this installation.
 pub struct InstanceAdmin(pub Principal);
@@ -118,6 +127,29 @@ impl<'a> ApiExtractor<'a> for Session {
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
         authenticate(state_of(request)?, request).await.map(Self)
+    }
+}
+
+impl<'a> ApiExtractor<'a> for Caller {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        register_schemes(registry);
+    }
+
+    fn security_schemes() -> Vec<&'static str> {
+        vec![COOKIE_SCHEME, TOKEN_SCHEME]
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        _body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let principal = authenticate(state_of(request)?, request).await?;
+        Ok(Self { actor: principal.actor() })
     }
 }
 
