@@ -337,6 +337,13 @@ CREATE TABLE trusted_devices (
 CREATE UNIQUE INDEX trusted_devices_digest_key ON trusted_devices USING btree (digest);
 CREATE INDEX trusted_devices_user_id_idx ON trusted_devices USING btree (user_id);
 
+CREATE TABLE two_factor_passkeys (
+    user_id uuid NOT NULL,
+    enabled_at bigint NOT NULL,
+    CONSTRAINT two_factor_passkeys_pkey PRIMARY KEY (user_id),
+    CONSTRAINT two_factor_passkeys_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+);
+
 CREATE TABLE users (
     id uuid NOT NULL,
     email text NOT NULL,

@@ -315,6 +315,12 @@ CREATE TABLE "trusted_devices" (
 CREATE UNIQUE INDEX "trusted_devices_digest_key" ON "trusted_devices" ("digest");
 CREATE INDEX "trusted_devices_user_id_idx" ON "trusted_devices" ("user_id");
 
+CREATE TABLE "two_factor_passkeys" (
+    "user_id" uuid_text NOT NULL PRIMARY KEY,
+    "enabled_at" integer NOT NULL,
+    FOREIGN KEY ("user_id") REFERENCES "users" ("id") ON DELETE CASCADE
+);
+
 CREATE TABLE "users" (
     "id" uuid_text NOT NULL PRIMARY KEY,
     "email" text NOT NULL,

@@ -15,7 +15,7 @@ use crate::api::{
     sessions::SessionsApi,
     signup::SignupApi,
     step_up::StepUpApi,
-    two_factor::TwoFactorApi,
+    two_factor::{TwoFactorApi, TwoFactorLoginApi},
     users::UsersApi,
 };
 
@@ -32,6 +32,7 @@ pub type Api = (
     SignupApi,
     StepUpApi,
     TwoFactorApi,
+    TwoFactorLoginApi,
     UsersApi,
 );
 
@@ -50,6 +51,7 @@ pub fn service() -> OpenApiService<Api, ()> {
         SignupApi,
         StepUpApi,
         TwoFactorApi,
+        TwoFactorLoginApi,
         UsersApi,
     );
     OpenApiService::new(api, "Gatepost", env!("CARGO_PKG_VERSION"))

@@ -28,6 +28,7 @@ mod m20261125_000042_add_trusted_device_names;
 mod m20261126_000001_create_organizations;
 mod m20261126_000002_create_organization_members;
 mod m20261126_000003_create_projects;
+mod m20261126_000101_create_two_factor_passkeys;
 
 use sea_orm_migration::{
     prelude::*,
@@ -65,6 +66,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000001_create_organizations::Migration),
             Box::new(m20261126_000002_create_organization_members::Migration),
             Box::new(m20261126_000003_create_projects::Migration),
+            Box::new(m20261126_000101_create_two_factor_passkeys::Migration),
         ]
     }
 }

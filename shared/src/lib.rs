@@ -76,6 +76,7 @@ pub const CATALOG: &[CatalogEntry] = &[
     entry::<signup::SendExistingAccountNotice>(),
     entry::<totp::NotifyTotpDisabled>(),
     entry::<totp::NotifyTotpEnabled>(),
+    entry::<two_factor::NotifyTwoFactorPasskeys>(),
     entry::<users::NotifyEmailChanged>(),
 ];
 

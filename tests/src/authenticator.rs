@@ -34,7 +34,7 @@ pub struct Authenticator {
     pub format: &'static str,
     /// How it can be reached.
     pub transports: Value,
-    /// What it knows its user by.
+    /// What it knows its user by; empty for one that does not say.
     pub user_handle: Vec<u8>,
     /// What it knows its credential by; chosen at its creation unless it is set.
     pub id: Vec<u8>,
@@ -102,12 +102,14 @@ impl Authenticator {
         let client_data = self.client_data("webauthn.get", options);
         let signed = [data.as_slice(), digest(&SHA256, &client_data).as_ref()].concat();
         let signature = self.pair().sign(&SystemRandom::new(), &signed).expect("a signature");
-        let response = json!({
+        let mut response = json!({
             "clientDataJSON": encode(&client_data),
             "authenticatorData": encode(&data),
             "signature": encode(signature.as_ref()),
-            "userHandle": encode(&self.user_handle),
         });
+        if !self.user_handle.is_empty() {
+            response["userHandle"] = json!(encode(&self.user_handle));
+        }
         self.credential(&response)
     }
 

@@ -18,7 +18,7 @@ use shared::{
 use time::OffsetDateTime;
 use uuid::Uuid;
 
-use super::{Tag, signup::Accepted, users::User};
+use super::{Tag, signup::Accepted, two_factor::TwoFactorPasskey, users::User};
 use crate::{
     problem::problem,
     security::{
@@ -73,7 +73,7 @@ pub struct ResendEmailMfaRequest {
     login_token: Option<String>,
 }
 
-/// The second factor of a pending login: one of the two codes.
+/// The second factor of a pending login: one of the three.
 #[derive(Object)]
 pub struct CompleteTwoFactorRequest {
     /// The pending login.
@@ -82,6 +82,8 @@ pub struct CompleteTwoFactorRequest {
     login_token: Option<String>,
     /// A code of the authenticator app.
     code: Option<String>,
+    /// The answer of a passkey to the challenge of `startTwoFactorPasskey`.
+    passkey: Option<TwoFactorPasskey>,
     /// A backup code.
     backup_code: Option<String>,
     /// Whether to skip this step on this device for a while; a backup code does not do that.
@@ -132,7 +134,7 @@ pub struct TwoFactorChallenge {
     /// What binds the pending login to this client, for `session_transport: token` only. Browsers have it in a cookie.
     #[oai(skip_serializing_if_is_none)]
     login_token: Option<String>,
-    /// What passes this step: `totp`, `backup_code`. More values may follow.
+    /// What passes this step: `totp`, `passkey`, `backup_code`. More values may follow.
     methods: Vec<String>,
     /// How long the pending login is good.
     expires_at: OffsetDateTime,
@@ -188,7 +190,7 @@ impl LoginApi {
 
     /// Finish a login with a second factor
     ///
-    /// Takes a code of the authenticator app or a backup code, from the client that began the login. Tries are limited, per
+    /// Takes a code of the authenticator app, the answer of a passkey or a backup code, from the client that began the login. Tries are limited, per
     /// pending login and per user.
     #[oai(path = "/two_factor", method = "post", operation_id = "completeTwoFactor")]
     async fn complete_two_factor(
@@ -198,11 +200,12 @@ impl LoginApi {
         request: &Request,
         body: Json<CompleteTwoFactorRequest>,
     ) -> poem::Result<Reply> {
-        let Json(CompleteTwoFactorRequest { login_id, login_token, code, backup_code, remember_device }) = body;
+        let Json(CompleteTwoFactorRequest { login_id, login_token, code, passkey, backup_code, remember_device }) =
+            body;
         let wish = TwoFactorCompletion {
             login_id: LoginId(login_id),
             login_token: binding(&state, request, login_token)?,
-            offer: super::two_factor::offer(code, backup_code),
+            offer: super::two_factor::offer(code, passkey, backup_code),
             remember_device: remember_device.unwrap_or(false),
         };
         let context = context(&state, request).await;

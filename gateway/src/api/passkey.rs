@@ -20,7 +20,7 @@ use shared::{
     login::{self, LoginError},
     passkey::{self, CeremonyId, LoginAnswer, PasskeyError, PasskeyId, Registered, RegistrationAnswer},
     secret::Redacted,
-    sessions::{self, Sensitivity},
+    two_factor,
 };
 use time::OffsetDateTime;
 use uuid::Uuid;
@@ -314,11 +314,11 @@ impl PasskeysApi {
 
     /// Begin to add a passkey
     ///
-    /// Gives the challenge for a new passkey. Needs a recent proof of identity.
+    /// Gives the challenge for a new passkey. Needs a recent proof of identity, with the second factor where there is one.
     #[oai(path = "/start", method = "post", operation_id = "startPasskey")]
     async fn start(&self, state: Data<&AppState>, session: Session) -> poem::Result<Json<PasskeyChallenge>> {
         let (kernel, principal) = (&state.kernel, &session.0);
-        sessions::require_recent(kernel, principal, Sensitivity::FactorChange).map_err(problem)?;
+        two_factor::require_fresh(kernel, principal).await.map_err(problem)?;
         let started = passkey::start_registration(kernel, &principal.user, principal.session_id.0).await;
         Ok(Json(started.map_err(problem)?.into()))
     }
@@ -366,8 +366,8 @@ impl PasskeysApi {
 
     /// Remove a passkey
     ///
-    /// It can no longer sign in; its user is told by mail. Needs a recent proof of identity. The last way to sign in
-    /// cannot be removed.
+    /// It can no longer sign in; its user is told by mail. Needs a recent proof of identity, with the second factor where
+    /// there is one. The last way to sign in and the last second factor cannot be removed.
     #[oai(path = "/:passkey_id", method = "delete", operation_id = "deletePasskey")]
     async fn delete(
         &self,
@@ -377,9 +377,8 @@ impl PasskeysApi {
         /// The passkey.
         passkey_id: Path<Uuid>,
     ) -> poem::Result<NoContent> {
-        sessions::require_recent(&state.kernel, &session.0, Sensitivity::FactorChange).map_err(problem)?;
-        let (user_id, id) = (session.0.user.id, PasskeyId(passkey_id.0));
-        passkey::remove(&state.kernel, &client, user_id, id).await.map_err(problem)?;
+        let id = PasskeyId(passkey_id.0);
+        two_factor::remove_passkey(&state.kernel, &client, &session.0, id).await.map_err(problem)?;
         Ok(NoContent::Done)
     }
 }

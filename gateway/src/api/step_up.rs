@@ -52,7 +52,7 @@ impl StepUpApi {
         body: Json<ReauthenticateRequest>,
     ) -> poem::Result<Response<Json<SessionCreated>>> {
         let Json(ReauthenticateRequest { password, code, backup_code }) = body;
-        let evidence = match (password, super::two_factor::offer(code, backup_code)) {
+        let evidence = match (password, super::two_factor::offer(code, None, backup_code)) {
             (Some(password), _) => Evidence::Password(Redacted::new(password)),
             (None, Some(offer)) => Evidence::Factor(offer),
             (None, None) => Evidence::Nothing,

@@ -51,6 +51,15 @@ impl Authenticator {
             Self::Passkey => "passkey",
         }
     }
+
+    /// Whether trying often enough would find it. A signature is not found that way: failures of passkeys count, and
+    /// nothing but failures of passkeys holds a passkey off.
+    const fn is_guessable(self) -> bool {
+        match self {
+            Self::Password | Self::EmailCode | Self::Totp | Self::BackupCode => true,
+            Self::Passkey => false,
+        }
+    }
 }
 
 /// Whose account is tried, and with what device.
@@ -65,10 +74,21 @@ pub struct Subject<'a> {
 impl Subject<'_> {
     /// The key of its count.
     fn client_key(&self, keys: &Keyring, client: &Client) -> String {
+        let kind: &[u8] = if self.device.is_some() { b"device" } else { b"network" };
+        self.keyed(keys, client, &[kind])
+    }
+
+    /// The key of its count of passkeys alone.
+    fn passkey_key(&self, keys: &Keyring, client: &Client) -> String {
+        let kind: &[u8] = if self.device.is_some() { b"device" } else { b"network" };
+        self.keyed(keys, client, &[b"passkey", kind])
+    }
+
+    fn keyed(&self, keys: &Keyring, client: &Client, kind: &[&[u8]]) -> String {
         let network = client.network();
         let from = self.device.unwrap_or(network.as_bytes());
-        let kind: &[u8] = if self.device.is_some() { b"device" } else { b"network" };
-        format!("client:{}", secret::encode(&keys.blind("lockout", &[kind, self.account.as_bytes(), from])))
+        let parts = [kind, &[self.account.as_bytes(), from]].concat();
+        format!("client:{}", secret::encode(&keys.blind("lockout", &parts)))
     }
 
     /// The key of the failures in a row.
@@ -82,13 +102,23 @@ impl Subject<'_> {
 #[derive(Clone, Debug)]
 pub struct Reservation {
     account: String,
+    /// The count that decided.
     client_key: String,
+    /// A further count that a failure goes into.
+    shared_key: Option<String>,
     streak_key: String,
     authenticator: Authenticator,
     in_a_row: i64,
     is_known_device: bool,
     /// No further one is allowed in this window.
     is_last: bool,
+}
+
+impl Reservation {
+    /// Whether it was counted among the attempts from everywhere.
+    const fn is_slowed_down(&self) -> bool {
+        !self.is_known_device && self.authenticator.is_guessable()
+    }
 }
 
 /// Counts an attempt before anything is verified. One that is refused is not counted.
@@ -104,7 +134,12 @@ pub async fn reserve(
     // Each statement is a transaction of its own.
     let (config, db, now) = (&kernel.config.lockout, kernel.db.writer(), kernel.clock.now());
     let (limit, window) = (config.per_client, config.per_client.window());
-    let client_key = subject.client_key(&kernel.keys, client);
+    let shared_key = subject.client_key(&kernel.keys, client);
+    let (client_key, shared_key) = if authenticator.is_guessable() {
+        (shared_key, None)
+    } else {
+        (subject.passkey_key(&kernel.keys, client), Some(shared_key))
+    };
     let streak_key = subject.streak_key(&kernel.keys, authenticator);
     let counted = if limit.count > 0 {
         store::reserve(db, (&client_key, &streak_key), (limit.count, now + window), now).await?
@@ -124,13 +159,14 @@ pub async fn reserve(
     let reservation = Reservation {
         account: subject.account.to_owned(),
         client_key,
+        shared_key,
         streak_key,
         authenticator,
         in_a_row: counted.in_a_row,
         is_known_device: subject.device.is_some(),
         is_last: limit.count > 0 && counted.attempts >= i64::from(limit.count),
     };
-    if reservation.is_known_device {
+    if !reservation.is_slowed_down() {
         return Ok(reservation);
     }
     let scope = (PER_ACCOUNT, subject.account);
@@ -152,7 +188,7 @@ pub async fn give_back<C: ConnectionTrait>(kernel: &Kernel, db: &C, reservation:
     if kernel.config.lockout.per_client.count > 0 {
         store::give_back(db, &reservation.client_key).await?;
     }
-    if !reservation.is_known_device {
+    if reservation.is_slowed_down() {
         let scope = (PER_ACCOUNT, reservation.account.as_str());
         rate_limit::give_back(db, &kernel.keys, kernel.config.lockout.per_account, scope).await?;
     }
@@ -180,7 +216,8 @@ pub async fn forget(kernel: &Kernel, tx: &Tx, client: &Client, subject: Subject<
     if kernel.config.lockout.per_client.count == 0 {
         return Ok(());
     }
-    store::forget(&**tx, [&subject.client_key(&kernel.keys, client); 2]).await
+    let keys = &kernel.keys;
+    store::forget(&**tx, [&subject.client_key(keys, client), &subject.passkey_key(keys, client)]).await
 }
 
 /// The authenticator was set anew: its failures in a row end, and this client may try it.
@@ -211,7 +248,7 @@ pub async fn fail(
     user_id: Option<UserId>,
 ) -> Result<(), DbErr> {
     let (config, now) = (&kernel.config.lockout, kernel.clock.now());
-    if config.in_a_row > 0 {
+    if config.in_a_row > 0 && reservation.authenticator.is_guessable() {
         let failures = store::extend(&**tx, &reservation.streak_key, now + STREAK).await?;
         if failures == i64::from(config.in_a_row) {
             let detail = json!({ "authenticator": reservation.authenticator.as_str(), "failures": failures });
@@ -219,7 +256,13 @@ pub async fn fail(
             jobs::enqueue(tx, kernel.clock.as_ref(), &NotifyDisabled { audit_id }).await?;
         }
     }
-    if reservation.is_last {
+    let mut is_last = reservation.is_last;
+    if let Some(shared_key) = reservation.shared_key.as_ref().filter(|_| config.per_client.count > 0) {
+        let (allowed, until) = (config.per_client.count, now + config.per_client.window());
+        let counted = store::reserve(&**tx, (shared_key, &reservation.streak_key), (allowed, until), now).await?;
+        is_last |= !counted.is_denied && counted.attempts >= i64::from(allowed);
+    }
+    if is_last {
         let detail = json!({
             "authenticator": reservation.authenticator.as_str(),
             "is_known_device": reservation.is_known_device,

@@ -11,7 +11,8 @@
 //!
 //! Invariants: an attempt is counted before it is verified, in one statement, so that attempts at the same moment are
 //! counted each; all authenticators share the count of an account and a client; a device that signed in before has a
-//! count of its own, and nothing that others do slows it down; rows are keyed by digests of what the client sent,
+//! count of its own, and nothing that others do slows it down; failures of passkeys go into the shared count, and only
+//! failures of passkeys hold a passkey off, so that whoever guesses passwords never keeps its owner from signing in; rows are keyed by digests of what the client sent,
 //! whether or not it is an account's address. A database error is returned, and callers refuse.
 
 mod config;

@@ -11,6 +11,7 @@ use crate::{
     mail::EMAIL_NOT_AVAILABLE,
     passkey::PasskeyError,
     password::Overloaded,
+    two_factor::NO_PASSKEYS,
 };
 
 /// Address or password is wrong, or the user is disabled; which of them is not told.
@@ -96,6 +97,9 @@ pub enum LoginError {
     /// No code was sent.
     #[error("no code")]
     CodeRequired,
+    /// The user has no passkey as second factor.
+    #[error("no passkey as second factor")]
+    NoPasskeys,
     /// The passkey is not accepted.
     #[error(transparent)]
     Passkey(#[from] PasskeyError),
@@ -119,9 +123,10 @@ impl From<LoginError> for Fault {
             LoginError::TooManyAttempts => Self::of(&TOO_MANY_ATTEMPTS).retry_after(Duration::from_secs(1)),
             LoginError::TooManyCodes(wait) => Self::of(&TOO_MANY_ATTEMPTS).retry_after(wait),
             LoginError::CodeRequired => {
-                let detail = "A code or a backup code is required.".to_owned();
+                let detail = "A code, a passkey or a backup code is required.".to_owned();
                 Self::of(&VALIDATION).errors(vec![FieldError { pointer: "/code", code: "required", detail }])
             }
+            LoginError::NoPasskeys => Self::of(&NO_PASSKEYS),
             LoginError::Passkey(err) => err.into(),
             LoginError::Database(err) => err.into(),
         }

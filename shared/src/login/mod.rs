@@ -9,10 +9,11 @@
 //!       ── same user on a live session | trusted device | bypass ─► session
 //!       ── no mail can reach the user ────────────────────────────► email_not_available
 //!       ── otherwise ─────────────────────────────────────────────► pending row + mail
-//! pending ── app | backup code, from the client that began ──► session with two factors
+//! pending ── app | passkey | backup code, from the client that began ──► session with two factors
 //! pending ── code | link, from the browser that began ──► session
 //!         ── expired | epoch moved | too many tries ──► dead
-//! passkey ── not verified | owner disabled ► invalid_passkey ── owner's domain ► sso_enforced ── otherwise ► session
+//! passkey ── owner failed too often ► locked ── not verified | owner disabled ► invalid_passkey
+//!         ── owner's domain ► sso_enforced ── otherwise ► session
 //! ```
 //!
 //! What comes next is decided by [`step::next`], a pure function over what is known. A pending login is a row with an
@@ -33,6 +34,7 @@ pub use error::{LoginError, PROBLEMS};
 pub use flow::{
     Attempt, Completion, Context, EmailProof, LoginCodeMail, Outcome, PendingStep, SignedIn, TwoFactorCompletion,
     TwoFactorStep, complete_email_mfa, complete_two_factor, finish_passkey, login_code_mail, resend_email_mfa, start,
+    start_two_factor_passkey,
 };
 pub use jobs::SweepLogins;
 pub use store::sweep;

@@ -15,7 +15,7 @@ use webauthn_rs::prelude::{
     RequestChallengeResponse, Webauthn, WebauthnBuilder,
 };
 
-use super::PasskeyError;
+use super::{PasskeyError, StoredPasskey};
 use crate::{clock::Timestamp, kernel::Kernel, secret, users::UserId};
 
 crate::id_type!(
@@ -53,6 +53,7 @@ pub(super) enum State {
     Registration { challenge: PasskeyRegistration, user_handle: Uuid },
     Verification { challenge: PasskeyAuthentication, candidate: Box<Candidate> },
     Login { challenge: DiscoverableAuthentication, is_token_transport: bool },
+    SecondFactor { challenge: DiscoverableAuthentication },
 }
 
 impl State {
@@ -61,6 +62,7 @@ impl State {
             Self::Registration { .. } => "registration",
             Self::Verification { .. } => "verification",
             Self::Login { .. } => "login",
+            Self::SecondFactor { .. } => "second_factor",
         }
     }
 }
@@ -83,7 +85,7 @@ mod entity {
         /// Id.
         #[sea_orm(primary_key, auto_increment = false)]
         pub id: super::CeremonyId,
-        /// `registration`, `verification` or `login`.
+        /// `registration`, `verification`, `login` or `second_factor`.
         pub purpose: String,
         /// Who is to answer; `None` at a sign-in.
         pub user_id: Option<crate::users::UserId>,
@@ -125,6 +127,22 @@ pub(super) fn request_options(response: &RequestChallengeResponse) -> Result<Val
     serde_json::to_value(&response.public_key)
 }
 
+/// Options of an assertion by one of these passkeys.
+pub(super) fn narrowed_options(
+    response: &RequestChallengeResponse,
+    allowed: &[StoredPasskey],
+) -> Result<Value, serde_json::Error> {
+    let mut options = request_options(response)?;
+    if let Some(members) = options.as_object_mut() {
+        let named = |passkey: &StoredPasskey| {
+            let id = secret::encode(&passkey.credential_id);
+            json!({ "type": "public-key", "id": id, "transports": passkey.transports() })
+        };
+        members.insert("allowCredentials".to_owned(), allowed.iter().map(named).collect());
+    }
+    Ok(options)
+}
+
 /// Keeps what the answer will be held against.
 pub(super) async fn keep(
     kernel: &Kernel,
@@ -148,7 +166,12 @@ pub(super) async fn keep(
 }
 
 /// Uses a challenge up. Of two answers at once one finds it.
-pub(super) async fn take(kernel: &Kernel, holder: Holder<'_>, id: CeremonyId) -> Result<State, PasskeyError> {
+pub(super) async fn take<C: ConnectionTrait>(
+    kernel: &Kernel,
+    db: &C,
+    holder: Holder<'_>,
+    id: CeremonyId,
+) -> Result<State, PasskeyError> {
     let delete = entity::Entity::delete_many()
         .filter(entity::Column::Id.eq(id))
         .filter(entity::Column::Binding.eq(secret::digest(holder.secret)))
@@ -156,7 +179,7 @@ pub(super) async fn take(kernel: &Kernel, holder: Holder<'_>, id: CeremonyId) ->
             Some(user_id) => entity::Column::UserId.eq(user_id),
             None => entity::Column::UserId.is_null(),
         });
-    let taken = delete.exec_with_returning(kernel.db.writer()).await?.into_iter().next();
+    let taken = delete.exec_with_returning(db).await?.into_iter().next();
     let taken = taken.filter(|row| row.expires_at > kernel.clock.now()).ok_or(PasskeyError::CeremonyNotFound)?;
     Ok(serde_json::from_str(&taken.state)?)
 }

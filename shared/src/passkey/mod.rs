@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! add     start ─► challenge ─► register(attestation) ─► challenge of the new key ─► register(assertion) ─► row + mail
-//! login   start ─► challenge, of nobody ─► finish_login(assertion) ─► owner by credential id, equal to the user handle
-//!             ─► `login` checks the owner, `record_use` and the session in one transaction
+//! login   start ─► challenge, of nobody ─► claim_login ─► owner by credential id ─► `login` counts the try of the owner
+//!             ─► prove: handle equal to the owner's, assertion ─► `record_use` and the session in one transaction
+//! factor  start ─► challenge, of one user and one pending login ─► verify_second_factor, in that login's transaction
 //! copy?   counter not above the stored one ─► refused, audited, mail to the owner
 //! ```
 //!
@@ -25,8 +26,9 @@ pub use config::PasskeyConfig;
 pub use entity::{Model as StoredPasskey, PasskeyId};
 pub use error::{PROBLEMS, PasskeyError};
 pub use flow::{
-    Assertion, LoginAnswer, LoginChallenge, Registered, RegistrationAnswer, finish_login, record_use, register, remove,
-    rename, start_login, start_registration,
+    Assertion, Claim, LoginAnswer, LoginChallenge, Refused, Registered, RegistrationAnswer, SecondFactorAnswer,
+    claim_login, lock_count, prove, record_refusal, record_use, register, remove, rename, start_login,
+    start_registration, start_second_factor, verify_second_factor,
 };
 pub use jobs::{NotifyPasskeyAdded, NotifyPasskeyCloned, NotifyPasskeyRemoved, SweepPasskeyCeremonies};
-pub use store::{find, list};
+pub use store::{exist, find, list};

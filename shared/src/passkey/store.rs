@@ -1,8 +1,8 @@
 //! Queries on `passkeys`.
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QueryOrder, QuerySelect,
-    sea_query::Expr,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, sea_query::Expr,
 };
 
 use super::{
@@ -48,6 +48,14 @@ pub async fn list<C: ConnectionTrait>(
         query = query.filter(Column::Id.lt(before));
     }
     query.all(db).await
+}
+
+/// Whether a user has a passkey.
+///
+/// # Errors
+/// When the database fails.
+pub async fn exist<C: ConnectionTrait>(db: &C, user_id: UserId) -> Result<bool, DbErr> {
+    Entity::find().filter(Column::UserId.eq(user_id)).count(db).await.map(|count| count > 0)
 }
 
 /// All passkeys of a user, which nobody else removes until the transaction ends.

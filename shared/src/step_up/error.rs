@@ -6,6 +6,7 @@ use sea_orm::DbErr;
 
 use crate::{
     fault::{Fault, FieldError, THROTTLED, VALIDATION},
+    passkey::PasskeyError,
     password::Overloaded,
     sessions::SessionError,
 };
@@ -22,6 +23,9 @@ pub enum StepUpError {
     /// The session ended meanwhile.
     #[error(transparent)]
     Session(#[from] SessionError),
+    /// The passkey is not accepted.
+    #[error(transparent)]
+    Passkey(#[from] PasskeyError),
     /// No hash can be computed in time.
     #[error(transparent)]
     Overloaded(#[from] Overloaded),
@@ -36,6 +40,7 @@ impl From<StepUpError> for Fault {
             StepUpError::Rejected(field) => Self::of(&VALIDATION).errors(vec![field]),
             StepUpError::Throttled(wait) => Self::of(&THROTTLED).retry_after(wait),
             StepUpError::Session(err) => err.into(),
+            StepUpError::Passkey(err) => err.into(),
             StepUpError::Overloaded(err) => err.into(),
             StepUpError::Database(err) => err.into(),
         }

@@ -77,17 +77,18 @@ async fn with_factor(
 ) -> Result<Renewed, StepUpError> {
     let (user_id, method) = (principal.user.id, offer.method());
     let tx = kernel.db.write_tx().await?;
-    if let Some(wait) = two_factor::reserve(kernel, &tx, user_id).await? {
+    if let Some(wait) = two_factor::reserve(kernel, &tx, (user_id, None)).await? {
         return Err(StepUpError::Throttled(wait));
     }
-    if !two_factor::verify(kernel, &tx, client, user_id, offer).await? {
+    let verdict = two_factor::verify(kernel, &tx, client, (user_id, principal.session_id.0), offer).await?;
+    let Some(amr) = verdict else {
         record(kernel, &*tx, client, principal, (Outcome::Failure, method.as_str())).await?;
         tx.commit().await?;
         let pointer = if method == Method::BackupCode { "/backup_code" } else { "/code" };
         return Err(rejected(pointer, "invalid_code", "The code is wrong."));
-    }
-    two_factor::forget_attempts(kernel, &tx, user_id).await?;
-    let renewed = sessions::renew(kernel, &tx, principal, method.amr()).await?;
+    };
+    two_factor::forget_attempts(kernel, &tx, (user_id, None)).await?;
+    let renewed = sessions::renew(kernel, &tx, principal, amr).await?;
     record(kernel, &*tx, client, principal, (Outcome::Success, method.as_str())).await?;
     tx.commit().await?;
     Ok(renewed)

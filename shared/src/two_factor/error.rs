@@ -4,6 +4,7 @@ use sea_orm::DbErr;
 
 use crate::{
     fault::{Fault, FieldError, ProblemKind, VALIDATION},
+    passkey::PasskeyError,
     sessions::SessionError,
     totp::Refusal,
 };
@@ -40,9 +41,31 @@ pub const TWO_FACTOR_NOT_ENABLED: ProblemKind = ProblemKind {
     help: "Backup codes stand in for a second factor. Set one up first.",
 };
 
+/// There is no passkey.
+pub const NO_PASSKEYS: ProblemKind = ProblemKind {
+    code: "no_passkeys",
+    status: 409,
+    title: "There is no passkey",
+    help: "The user has no passkey that could be a second factor. Add one, and enable passkeys as second factor.",
+};
+
+/// Nothing would be left as second factor.
+pub const LAST_SECOND_FACTOR: ProblemKind = ProblemKind {
+    code: "last_second_factor",
+    status: 409,
+    title: "This is the last second factor",
+    help: "Without this passkey the account would have no second factor. Add another one, or disable passkeys as second factor first.",
+};
+
 /// The kinds of this slice.
-pub const PROBLEMS: &[&ProblemKind] =
-    &[&SETUP_EXPIRED, &TOTP_ALREADY_ENABLED, &TOTP_NOT_ENABLED, &TWO_FACTOR_NOT_ENABLED];
+pub const PROBLEMS: &[&ProblemKind] = &[
+    &SETUP_EXPIRED,
+    &TOTP_ALREADY_ENABLED,
+    &TOTP_NOT_ENABLED,
+    &TWO_FACTOR_NOT_ENABLED,
+    &NO_PASSKEYS,
+    &LAST_SECOND_FACTOR,
+];
 
 /// Why a change of second factors failed.
 #[derive(Debug, thiserror::Error)]
@@ -62,6 +85,15 @@ pub enum TwoFactorError {
     /// There is no second factor.
     #[error("there is no second factor")]
     NotEnabled,
+    /// There is no passkey.
+    #[error("there is no passkey")]
+    NoPasskeys,
+    /// Nothing would be left as second factor.
+    #[error("the last second factor")]
+    LastSecondFactor,
+    /// The passkey is not the user's, or the last way to sign in.
+    #[error(transparent)]
+    Passkey(#[from] PasskeyError),
     /// The last proof of identity is too old or too weak.
     #[error(transparent)]
     Session(#[from] SessionError),
@@ -90,6 +122,9 @@ impl From<TwoFactorError> for Fault {
             TwoFactorError::TotpAlreadyEnabled => Self::of(&TOTP_ALREADY_ENABLED),
             TwoFactorError::TotpNotEnabled => Self::of(&TOTP_NOT_ENABLED),
             TwoFactorError::NotEnabled => Self::of(&TWO_FACTOR_NOT_ENABLED),
+            TwoFactorError::NoPasskeys => Self::of(&NO_PASSKEYS),
+            TwoFactorError::LastSecondFactor => Self::of(&LAST_SECOND_FACTOR),
+            TwoFactorError::Passkey(err) => err.into(),
             TwoFactorError::Session(err) => err.into(),
             TwoFactorError::Database(err) => err.into(),
         }

@@ -6,7 +6,7 @@ use sea_orm::{ConnectionTrait, DbErr};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::TwoFactorError;
+use super::{NotifyTwoFactorPasskeys, TwoFactorError, store};
 use crate::{
     audit::{self, AuditEvent, Outcome},
     backup_codes,
@@ -14,8 +14,9 @@ use crate::{
     db::Tx,
     jobs,
     kernel::Kernel,
+    passkey::{self, PasskeyError, PasskeyId, SecondFactorAnswer},
     rate_limit::{self, Verdict},
-    secret::Redacted,
+    secret::{self, Redacted},
     sessions::{self, Principal, Sensitivity, SessionError},
     totp::{self, NotifyTotpDisabled, NotifyTotpEnabled, Setup},
     users::{self, UserId},
@@ -26,9 +27,17 @@ use crate::{
 pub enum Method {
     /// A code of the authenticator app.
     Totp,
+    /// A passkey of the user.
+    Passkey,
     /// A backup code, beside any factor.
     BackupCode,
 }
+
+/// What a proof adds to a session, as in RFC 8176.
+pub type Amr = &'static [&'static str];
+
+/// What codes add.
+const CODE: Amr = &["otp", "mfa"];
 
 impl Method {
     /// Its name, in the API and on trusted devices.
@@ -36,6 +45,7 @@ impl Method {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Totp => "totp",
+            Self::Passkey => "passkey",
             Self::BackupCode => "backup_code",
         }
     }
@@ -44,16 +54,8 @@ impl Method {
     #[must_use]
     pub const fn is_rememberable(self) -> bool {
         match self {
-            Self::Totp => true,
+            Self::Totp | Self::Passkey => true,
             Self::BackupCode => false,
-        }
-    }
-
-    /// What it adds to a session, as in RFC 8176.
-    #[must_use]
-    pub const fn amr(self) -> &'static [&'static str] {
-        match self {
-            Self::Totp | Self::BackupCode => &["otp", "mfa"],
         }
     }
 }
@@ -63,6 +65,8 @@ impl Method {
 pub enum Offer {
     /// A code of the authenticator app.
     Totp(Redacted<String>),
+    /// The answer of a passkey.
+    Passkey(SecondFactorAnswer),
     /// A backup code.
     BackupCode(Redacted<String>),
 }
@@ -73,6 +77,7 @@ impl Offer {
     pub const fn method(&self) -> Method {
         match self {
             Self::Totp(_) => Method::Totp,
+            Self::Passkey(_) => Method::Passkey,
             Self::BackupCode(_) => Method::BackupCode,
         }
     }
@@ -85,6 +90,8 @@ pub struct Status {
     pub methods: Vec<Method>,
     /// Backup codes that were not used.
     pub backup_codes_left: u64,
+    /// Whether passkeys are to be a second factor.
+    pub are_passkeys_enabled: bool,
 }
 
 /// What passes the two-factor step for this user; empty without a second factor.
@@ -104,14 +111,18 @@ pub async fn status<C: ConnectionTrait>(db: &C, user_id: UserId) -> Result<Statu
     if totp::is_enabled(db, user_id).await? {
         methods.push(Method::Totp);
     }
+    let are_passkeys_enabled = store::are_passkeys_enabled(db, user_id).await?;
+    if are_passkeys_enabled && passkey::exist(db, user_id).await? {
+        methods.push(Method::Passkey);
+    }
     if methods.is_empty() {
-        return Ok(Status { methods, backup_codes_left: 0 });
+        return Ok(Status { methods, backup_codes_left: 0, are_passkeys_enabled });
     }
     let backup_codes_left = backup_codes::count_left(db, user_id).await?;
     if backup_codes_left > 0 {
         methods.push(Method::BackupCode);
     }
-    Ok(Status { methods, backup_codes_left })
+    Ok(Status { methods, backup_codes_left, are_passkeys_enabled })
 }
 
 /// The limits that all ways to try a code share, per user.
@@ -120,39 +131,65 @@ fn limits(kernel: &Kernel) -> [(rate_limit::Limit, &'static str); 2] {
     [(config.per_user, "two_factor.user"), (config.per_user_long, "two_factor.user_long")]
 }
 
+/// Whom the limits are of: a user, or one of their devices that signed in before, which others cannot use up.
+fn tried(user_id: UserId, device: Option<&[u8]>) -> String {
+    device.map_or_else(|| user_id.to_string(), |device| format!("{user_id} {}", secret::encode(device)))
+}
+
 /// Counts a try before it is verified, in the caller's transaction. `Some` is how long to wait instead.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn reserve(kernel: &Kernel, tx: &Tx, user_id: UserId) -> Result<Option<Duration>, DbErr> {
-    let (now, user) = (kernel.clock.now(), user_id.to_string());
+pub async fn reserve(
+    kernel: &Kernel,
+    tx: &Tx,
+    (user_id, device): (UserId, Option<&[u8]>),
+) -> Result<Option<Duration>, DbErr> {
+    let (now, tried) = (kernel.clock.now(), tried(user_id, device));
     for (limit, scope) in limits(kernel) {
-        if let Verdict::Denied(wait) = rate_limit::check(&**tx, &kernel.keys, now, limit, (scope, &user)).await? {
+        if let Verdict::Denied(wait) = rate_limit::check(&**tx, &kernel.keys, now, limit, (scope, &tried)).await? {
             return Ok(Some(wait));
         }
     }
     Ok(None)
 }
 
-/// Starts the count of tries again, after a right one.
+/// Starts the count of tries again, after a right one: that of the device, if it has one of its own.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn forget_attempts(kernel: &Kernel, tx: &Tx, user_id: UserId) -> Result<(), DbErr> {
+pub async fn forget_attempts(
+    kernel: &Kernel,
+    tx: &Tx,
+    (user_id, device): (UserId, Option<&[u8]>),
+) -> Result<(), DbErr> {
+    let tried = tried(user_id, device);
     for (_, scope) in limits(kernel) {
-        rate_limit::forget(&**tx, &kernel.keys, (scope, &user_id.to_string())).await?;
+        rate_limit::forget(&**tx, &kernel.keys, (scope, &tried)).await?;
     }
     Ok(())
 }
 
-/// Whether the offer is right; a right one is used up in the caller's transaction.
+/// What the offer adds to a session, or `None` when it is wrong; a right one is used up in the caller's transaction.
+/// `asker` is what wants the proof: a passkey's challenge was made for it.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn verify(kernel: &Kernel, tx: &Tx, client: &Client, user_id: UserId, offer: &Offer) -> Result<bool, DbErr> {
+/// When there is no such challenge, or the database fails; nothing was verified then.
+pub async fn verify(
+    kernel: &Kernel,
+    tx: &Tx,
+    client: &Client,
+    (user_id, asker): (UserId, Uuid),
+    offer: &Offer,
+) -> Result<Option<Amr>, PasskeyError> {
     match offer {
-        Offer::Totp(code) => totp::verify(kernel, tx, user_id, code.expose()).await,
-        Offer::BackupCode(code) => backup_codes::spend(kernel, tx, client, user_id, code.expose()).await,
+        Offer::Totp(code) => Ok(totp::verify(kernel, tx, user_id, code.expose()).await?.then_some(CODE)),
+        Offer::Passkey(answer) => {
+            passkey::verify_second_factor(kernel, tx, client, (user_id, &asker.to_string()), answer).await
+        }
+        Offer::BackupCode(code) => {
+            Ok(backup_codes::spend(kernel, tx, client, user_id, code.expose()).await?.then_some(CODE))
+        }
     }
 }
 
@@ -228,6 +265,75 @@ pub async fn disable_totp(kernel: &Kernel, client: &Client, principal: &Principa
     settle(kernel, &tx, principal).await?;
     let audit_id = record(kernel, &tx, client, user_id, ("totp.disable", Outcome::Success)).await?;
     jobs::enqueue(&tx, kernel.clock.as_ref(), &NotifyTotpDisabled { user_id, audit_id }).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Makes the user's passkeys a second factor, or no longer. Returns backup codes where there were none.
+///
+/// # Errors
+/// When there is no passkey, the last proof is too old or too weak, or the database fails.
+pub async fn set_passkeys(
+    kernel: &Kernel,
+    client: &Client,
+    principal: &Principal,
+    is_enabled: bool,
+) -> Result<Vec<Redacted<String>>, TwoFactorError> {
+    let user_id = principal.user.id;
+    require_fresh(kernel, principal).await?;
+    let tx = kernel.db.write_tx().await?;
+    if is_enabled && passkey::lock_count(&tx, user_id).await? == 0 {
+        return Err(TwoFactorError::NoPasskeys);
+    }
+    let is_changed = if is_enabled {
+        store::enable_passkeys(&*tx, user_id, kernel.clock.now()).await?
+    } else {
+        store::disable_passkeys(&*tx, user_id).await?
+    };
+    if !is_changed {
+        return Ok(Vec::new());
+    }
+    let status = status(&*tx, user_id).await?;
+    let mut codes = Vec::new();
+    if status.methods.is_empty() {
+        backup_codes::remove_all(&*tx, user_id).await?;
+    } else if is_enabled && status.backup_codes_left == 0 {
+        codes = backup_codes::replace(kernel, &tx, user_id).await?;
+    }
+    settle(kernel, &tx, principal).await?;
+    let action = if is_enabled { "two_factor.enable_passkeys" } else { "two_factor.disable_passkeys" };
+    let audit_id = record(kernel, &tx, client, user_id, (action, Outcome::Success)).await?;
+    let notice = NotifyTwoFactorPasskeys { user_id, audit_id, is_enabled };
+    jobs::enqueue(&tx, kernel.clock.as_ref(), &notice).await?;
+    tx.commit().await?;
+    Ok(codes)
+}
+
+/// Removes a passkey. Where it was a second factor, what the user holds elsewhere ends.
+///
+/// # Errors
+/// When it is not the user's, it is the last way to sign in or the last second factor, or the last proof is too old or
+/// too weak.
+pub async fn remove_passkey(
+    kernel: &Kernel,
+    client: &Client,
+    principal: &Principal,
+    id: PasskeyId,
+) -> Result<(), TwoFactorError> {
+    let user_id = principal.user.id;
+    require_fresh(kernel, principal).await?;
+    let tx = kernel.db.write_tx().await?;
+    let left = passkey::remove(kernel, &tx, client, user_id, id).await?;
+    let status = status(&*tx, user_id).await?;
+    if status.are_passkeys_enabled {
+        if status.methods.is_empty() {
+            return Err(TwoFactorError::LastSecondFactor);
+        }
+        if left == 0 {
+            store::disable_passkeys(&*tx, user_id).await?;
+        }
+        settle(kernel, &tx, principal).await?;
+    }
     tx.commit().await?;
     Ok(())
 }

@@ -2,20 +2,28 @@
 //!
 //! ```text
 //! methods ── the list of what is enrolled ──► the two-factor step of a login, the status
-//! reserve ── the try is counted ── verify: app | backup code ──► what it adds to a session (RFC 8176)
+//! reserve ── the try is counted ── verify: app | passkey | backup code ──► what it adds to a session (RFC 8176)
 //! enable, disable ── recent proof? ──► one transaction: change · epoch + 1 (ends other sessions, trusted devices,
 //!     pending logins) · carry this session over · audit · notice by mail
 //! ```
 //!
+//! Passkeys are a second factor where the user said so (table `two_factor_passkeys`) and has one; without that they sign in
+//! by themselves only. While they are the only second factor, the last passkey cannot be removed.
+//!
 //! A further factor joins in [`methods`], in [`Offer`] and in [`verify`]; nothing else asks which ones there are.
 
 mod config;
+mod entity;
 mod error;
 mod flow;
+mod jobs;
+mod store;
 
 pub use config::TwoFactorConfig;
-pub use error::{PROBLEMS, TwoFactorError};
+pub use error::{NO_PASSKEYS, PROBLEMS, TwoFactorError};
 pub use flow::{
-    Method, Offer, Status, confirm_totp, disable_totp, forget_attempts, methods, replace_backup_codes, require_fresh,
-    reserve, start_totp, status, verify,
+    Amr, Method, Offer, Status, confirm_totp, disable_totp, forget_attempts, methods, remove_passkey,
+    replace_backup_codes, require_fresh, reserve, set_passkeys, start_totp, status, verify,
 };
+pub use jobs::NotifyTwoFactorPasskeys;
+pub use store::disable_passkeys;

@@ -99,7 +99,7 @@ async fn the_user_handle_of_another_user_is_refused() {
     assert_eq!(count(&app, "sessions").await, sessions);
 }
 
-/// The part of G08 that is about single sign-on; lockout is another part's.
+/// G08: single sign-on is demanded of the credential's owner, and of nobody whom the client names.
 #[tokio::test(flavor = "multi_thread")]
 async fn single_sign_on_is_demanded_of_the_owner() {
     let app = TestApp::with(with_sso()).await;

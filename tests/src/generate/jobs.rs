@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use shared::{
     CATALOG, backup_codes, devices, email_mfa, email_verification,
     jobs::{CatalogEntry, Job, entry, sweep},
-    lockout, login, mail, passkey, password, recovery, sessions, signup, totp, users,
+    lockout, login, mail, passkey, password, recovery, sessions, signup, totp, two_factor, users,
 };
 
 /// Where the schema is published.
@@ -46,6 +46,8 @@ pub enum Shape {
     Count,
     /// A number from 0: time divided by a cadence.
     Window,
+    /// Yes or no.
+    Flag,
     /// One of these words.
     OneOf(&'static [&'static str]),
 }
@@ -58,6 +60,7 @@ impl Shape {
             Self::Address => json!({ "type": "string", "format": "email" }),
             Self::Count => json!({ "type": "integer", "minimum": 1 }),
             Self::Window => json!({ "type": "integer", "minimum": 0 }),
+            Self::Flag => json!({ "type": "boolean" }),
             Self::OneOf(words) => json!({ "type": "string", "enum": words }),
         }
     }
@@ -70,6 +73,7 @@ impl Shape {
             Self::Address => value.as_str().is_some_and(|text| text.contains('@')),
             Self::Count => value.as_i64().is_some_and(|number| number >= 1),
             Self::Window => value.as_i64().is_some_and(|number| number >= 0),
+            Self::Flag => value.is_boolean(),
             Self::OneOf(words) => value.as_str().is_some_and(|text| words.contains(&text)),
         }
     }
@@ -199,6 +203,14 @@ pub const PAYLOADS: &[Payload] = &[
     payload::<totp::NotifyTotpEnabled>(
         "Tell a user that an authenticator app is asked for from now on.",
         &[field("user_id", Shape::Id, "The user."), field("audit_id", Shape::Id, "Audit row of the change.")],
+    ),
+    payload::<two_factor::NotifyTwoFactorPasskeys>(
+        "Tell a user that passkeys are a second factor from now on, or no longer.",
+        &[
+            field("user_id", Shape::Id, "The user."),
+            field("audit_id", Shape::Id, "Audit row of the change."),
+            field("is_enabled", Shape::Flag, "Whether they are one."),
+        ],
     ),
     payload::<users::NotifyEmailChanged>(
         "Tell one of the two addresses that the user's address changed.",

@@ -15,6 +15,7 @@ mod recovery;
 mod sessions;
 mod signup;
 mod totp;
+mod two_factor;
 mod users;
 
 use std::time::Duration;
@@ -49,6 +50,7 @@ pub fn registry() -> Result<Registry, DuplicateHandler> {
         .mail(signup::send_existing_account_notice)?
         .mail(totp::notify_disabled)?
         .mail(totp::notify_enabled)?
+        .mail(two_factor::notify_passkeys)?
         .mail(users::notify_email_changed)?
         .on(devices::sweep_devices)?
         .on(email_verification::sweep_verifications)?

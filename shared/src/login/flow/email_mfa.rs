@@ -66,7 +66,7 @@ pub async fn complete_email_mfa(
         (EmailProof::Link(_), None) => return Err(LoginError::NotFound),
     };
     let pending = find_bound(kernel, (id, LoginState::EmailMfa), &wish.login_token).await?;
-    let reservation = reserve(kernel, client, (&pending, Authenticator::EmailCode), context).await?;
+    let (reservation, _) = reserve(kernel, client, (&pending, Authenticator::EmailCode), context).await?;
     let tx = kernel.db.write_tx().await?;
     let max_attempts = kernel.config.email_mfa.max_attempts;
     let Some(pending) = store::reserve_attempt(&*tx, (pending.id, pending.state), max_attempts, now).await? else {

@@ -1,16 +1,15 @@
 //! Use cases of a login: the password, the second factor, the mailed code or link, the passkey; and what they share.
 
 mod email_mfa;
-mod passkey;
 mod start;
 mod two_factor;
 
 pub use email_mfa::{Completion, EmailProof, LoginCodeMail, complete_email_mfa, login_code_mail, resend_email_mfa};
-pub use passkey::finish_passkey;
 use sea_orm::{ActiveValue::Set, DbErr};
 use serde_json::json;
 pub use start::{Attempt, Context, Outcome, PendingStep, start};
-pub use two_factor::{TwoFactorCompletion, TwoFactorStep, complete_two_factor};
+use start::{ask_for_proof, audit_stop};
+pub use two_factor::{TwoFactorCompletion, TwoFactorStep, complete_two_factor, start_two_factor_passkey};
 
 use crate::{
     audit::{self, AuditEvent},
@@ -18,7 +17,7 @@ use crate::{
     clock::Timestamp,
     db::Tx,
     devices::{self, NotifyNewDevice, Trusted},
-    jobs,
+    domains, jobs,
     kernel::Kernel,
     lockout::{self, Authenticator, Reservation, Subject},
     login::{
@@ -26,6 +25,7 @@ use crate::{
         entity::{ActiveModel, LoginState, Model},
         store,
     },
+    passkey::{self, Claim, LoginAnswer, PasskeyError},
     secret::{self, Redacted},
     sessions::{self, Opened, Proof, Transport},
     users::{self, User},
@@ -96,17 +96,79 @@ async fn known_device(kernel: &Kernel, account: &str, context: &Context) -> Resu
     devices::find_known(kernel, account, context.known_token.as_ref()).await
 }
 
-/// Counts a try of a further step among those of the account, whatever they try.
+/// Counts a try of a further step among those of the account, whatever they try. Returns the device too, if it signed in
+/// before.
 async fn reserve(
     kernel: &Kernel,
     client: &Client,
     (pending, authenticator): (&Model, Authenticator),
     context: &Context,
-) -> Result<Reservation, LoginError> {
+) -> Result<(Reservation, Option<Vec<u8>>), LoginError> {
     let user = users::find(kernel.db.reader(), pending.user_id).await?.ok_or(LoginError::NotFound)?;
     let device = known_device(kernel, &user.email_normalised, context).await?;
     let subject = Subject { account: &user.email_normalised, device: device.as_deref() };
-    Ok(lockout::reserve(kernel, client, subject, authenticator).await?)
+    let reservation = lockout::reserve(kernel, client, subject, authenticator).await?;
+    Ok((reservation, device))
+}
+
+/// Signs the owner of a passkey in: no address and no password, and what holds of users is asked of the owner. The
+/// authenticator verified its user, so no further step follows.
+///
+/// # Errors
+/// When the answer does not verify, or its owner may not sign in this way.
+pub async fn finish_passkey(
+    kernel: &Kernel,
+    client: &Client,
+    answer: LoginAnswer,
+    context: &Context,
+) -> Result<Outcome, LoginError> {
+    let claim = passkey::claim_login(kernel, client, answer).await?;
+    let user = users::find(kernel.db.reader(), claim.user_id()).await?.ok_or(PasskeyError::Rejected)?;
+    let device = known_device(kernel, &user.email_normalised, context).await?;
+    let subject = Subject { account: &user.email_normalised, device: device.as_deref() };
+    let reservation = lockout::reserve(kernel, client, subject, Authenticator::Passkey).await?;
+    let assertion = prove(kernel, client, &user, (claim, &reservation)).await?;
+    if !user.is_active() {
+        audit_stop(kernel, client, &user, "disabled", Some(&reservation)).await?;
+        return Err(PasskeyError::Rejected.into());
+    }
+    if let Some(email) = user.address()
+        && let Err(enforced) = domains::ensure_password_allowed(&kernel.config.domains, &email)
+    {
+        audit_stop(kernel, client, &user, "sso_enforced", Some(&reservation)).await?;
+        return Err(enforced.into());
+    }
+    if !user.is_verified() && kernel.config.mail.is_available() {
+        return ask_for_proof(kernel, client, &user, Some(&reservation)).await;
+    }
+    let tx = kernel.db.write_tx().await?;
+    if !passkey::record_use(&tx, &assertion, kernel.clock.now()).await? {
+        return Err(PasskeyError::Rejected.into());
+    }
+    lockout::succeed(kernel, &tx, &reservation).await?;
+    let transport = if assertion.is_token_transport { Transport::Token } else { Transport::Cookie };
+    let proof = Proof { amr: assertion.amr().to_vec() };
+    let signed_in = open(kernel, &tx, client, (user, context), (proof, transport)).await?;
+    tx.commit().await?;
+    Ok(Outcome::SignedIn(Box::new(signed_in)))
+}
+
+/// What the answer proves; one that proves nothing counts as a failure of the owner's account.
+async fn prove(
+    kernel: &Kernel,
+    client: &Client,
+    user: &User,
+    (claim, reservation): (Claim, &Reservation),
+) -> Result<passkey::Assertion, LoginError> {
+    let refused = match passkey::prove(kernel, claim)? {
+        Ok(assertion) => return Ok(assertion),
+        Err(refused) => refused,
+    };
+    let tx = kernel.db.write_tx().await?;
+    passkey::record_refusal(kernel, &tx, client, &refused).await?;
+    lockout::fail(kernel, &tx, client, reservation, Some(user.id)).await?;
+    tx.commit().await?;
+    Err(PasskeyError::Rejected.into())
 }
 
 /// A new row of a login that waits, its id and the secret that binds it to this client.

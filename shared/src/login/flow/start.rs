@@ -149,7 +149,7 @@ async fn reserve_attempt(
 }
 
 /// Counts an attempt of the client's network before anything is verified.
-pub(super) async fn count_network(kernel: &Kernel, client: &Client) -> Result<(), LoginError> {
+async fn count_network(kernel: &Kernel, client: &Client) -> Result<(), LoginError> {
     let network = client.network();
     let scope = ("login.network", network.as_str());
     let limit = kernel.config.login.per_network;

@@ -1,4 +1,4 @@
-//! The two-factor step: a code of the app or a backup code, from the client that began the login.
+//! The two-factor step: a code of the app, a passkey or a backup code, from the client that began the login.
 
 use serde_json::json;
 
@@ -16,9 +16,10 @@ use crate::{
         entity::{LoginState, Model},
         store,
     },
+    passkey::{self, Challenge, PasskeyError},
     secret::Redacted,
     sessions::{Proof, Transport},
-    two_factor::{self, Method, Offer},
+    two_factor::{self, Amr, Method, Offer},
     users::{self, User},
 };
 
@@ -88,11 +89,13 @@ pub async fn complete_two_factor(
     let (id, waits_for) = (wish.login_id, LoginState::TwoFactor);
     let pending = find_bound(kernel, (id, waits_for), &wish.login_token).await?;
     let offer = wish.offer.ok_or(LoginError::CodeRequired)?;
-    let reservation = reserve(kernel, client, (&pending, authenticator(&offer)), context).await?;
+    let method = offer.method();
+    let (reservation, device) = reserve(kernel, client, (&pending, authenticator(method)), context).await?;
     let max_attempts = kernel.config.two_factor.max_attempts;
     let tx = kernel.db.write_tx().await?;
-    let (pending, user) = match take(kernel, &tx, (id, max_attempts)).await {
-        Ok(taken) => taken,
+    let checked = check(kernel, &tx, client, (id, &offer), device.as_deref()).await;
+    let (pending, user, verdict) = match checked {
+        Ok(checked) => checked,
         Err(err) => {
             drop(tx);
             // Nothing was verified.
@@ -102,35 +105,76 @@ pub async fn complete_two_factor(
             return Err(err);
         }
     };
-    if !two_factor::verify(kernel, &tx, client, user.id, &offer).await? {
+    let Some(amr) = verdict else {
         lockout::fail(kernel, &tx, client, &reservation, Some(user.id)).await?;
-        return Err(refuse(kernel, tx, client, &pending, ("login.two_factor", max_attempts)).await?);
-    }
+        let refusal = refuse(kernel, tx, client, &pending, ("login.two_factor", max_attempts)).await?;
+        let is_passkey = method == Method::Passkey && matches!(refusal, LoginError::InvalidCode);
+        return Err(if is_passkey { PasskeyError::Rejected.into() } else { refusal });
+    };
     lockout::succeed(kernel, &tx, &reservation).await?;
-    let method = offer.method();
-    let is_remembered = wish.remember_device && method.is_rememberable();
-    finish(kernel, tx, client, (pending, user), (method, is_remembered, context)).await
+    two_factor::forget_attempts(kernel, &tx, (user.id, device.as_deref())).await?;
+    let remembered = (wish.remember_device && method.is_rememberable()).then_some(method);
+    finish(kernel, tx, client, (pending, user), (amr, remembered, context)).await
 }
 
 /// What the offer counts as.
-fn authenticator(offer: &Offer) -> Authenticator {
-    match offer.method() {
+const fn authenticator(method: Method) -> Authenticator {
+    match method {
         Method::Totp => Authenticator::Totp,
         Method::BackupCode => Authenticator::BackupCode,
+        Method::Passkey => Authenticator::Passkey,
     }
 }
 
-/// Counts a try for the pending login and for its user.
-async fn take(kernel: &Kernel, tx: &Tx, (id, max_attempts): (LoginId, i32)) -> Result<(Model, User), LoginError> {
+/// Counts the try and looks at it. Nothing was verified when this fails.
+async fn check(
+    kernel: &Kernel,
+    tx: &Tx,
+    client: &Client,
+    (id, offer): (LoginId, &Offer),
+    device: Option<&[u8]>,
+) -> Result<(Model, User, Option<Amr>), LoginError> {
+    let (pending, user) = take(kernel, tx, (id, offer.method()), device).await?;
+    let verdict = two_factor::verify(kernel, tx, client, (user.id, id.0), offer).await?;
+    Ok((pending, user, verdict))
+}
+
+/// Counts a try for the pending login and, of what can be guessed, for its user.
+async fn take(
+    kernel: &Kernel,
+    tx: &Tx,
+    (id, method): (LoginId, Method),
+    device: Option<&[u8]>,
+) -> Result<(Model, User), LoginError> {
+    let max_attempts = kernel.config.two_factor.max_attempts;
     let reserved = store::reserve_attempt(&**tx, (id, LoginState::TwoFactor), max_attempts, kernel.clock.now()).await?;
     let pending = reserved.ok_or(LoginError::TooManyAttempts)?;
     let user = users::find(&**tx, pending.user_id).await?;
     let user = user.filter(|user| user.is_active() && user.auth_epoch == pending.auth_epoch);
     let user = user.ok_or(LoginError::Expired)?;
-    match two_factor::reserve(kernel, tx, user.id).await? {
+    if method == Method::Passkey {
+        return Ok((pending, user));
+    }
+    match two_factor::reserve(kernel, tx, (user.id, device)).await? {
         Some(wait) => Err(LoginError::TooManyCodes(wait)),
         None => Ok((pending, user)),
     }
+}
+
+/// Makes a challenge that the passkeys of the login's user may answer, for this login.
+///
+/// # Errors
+/// When the login is not this client's, has ended or expired, or its user has no passkey as second factor.
+pub async fn start_two_factor_passkey(
+    kernel: &Kernel,
+    client: &Client,
+    (login_id, login_token): (LoginId, &Redacted<String>),
+) -> Result<Challenge, LoginError> {
+    let pending = find_bound(kernel, (login_id, LoginState::TwoFactor), login_token).await?;
+    if !two_factor::methods(kernel.db.reader(), pending.user_id).await?.contains(&Method::Passkey) {
+        return Err(LoginError::NoPasskeys);
+    }
+    Ok(passkey::start_second_factor(kernel, client, (pending.user_id, &login_id.to_string())).await?)
 }
 
 async fn finish(
@@ -138,20 +182,19 @@ async fn finish(
     tx: Tx,
     client: &Client,
     (pending, user): (Model, User),
-    (method, is_remembered, context): (Method, bool, &Context),
+    (amr, remembered, context): (Amr, Option<Method>, &Context),
 ) -> Result<SignedIn, LoginError> {
     if !store::finish(&*tx, (pending.id, pending.state), LoginState::Done, kernel.clock.now()).await? {
         return Err(LoginError::NotFound);
     }
-    two_factor::forget_attempts(kernel, &tx, user.id).await?;
-    let device = if is_remembered {
+    let device = if let Some(method) = remembered {
         let previous = context.device_token.as_ref().map(|token| token.expose().as_str());
         Some(devices::trust(kernel, &tx, client, (&user, method.as_str()), previous).await?)
     } else {
         None
     };
     let transport = if pending.is_token_transport { Transport::Token } else { Transport::Cookie };
-    let proof = Proof { amr: [&["pwd"], method.amr()].concat() };
+    let proof = Proof { amr: [&["pwd"], amr].concat() };
     let mut signed_in = open(kernel, &tx, client, (user, context), (proof, transport)).await?;
     signed_in.device = device;
     tx.commit().await?;

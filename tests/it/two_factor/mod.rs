@@ -1,6 +1,8 @@
 //! The two-factor step of a login: who is asked, what passes, and how often one may try.
 
-#![expect(clippy::unwrap_used, reason = "test code")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::unwrap_used, reason = "test code")]
+
+mod by_passkey;
 
 use std::time::Duration;
 

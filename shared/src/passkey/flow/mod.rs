@@ -1,29 +1,29 @@
-//! Use cases: adding, renaming and removing passkeys, and proving to be the owner of one.
+//! Use cases: adding, renaming and removing passkeys; proving to be the owner of one is in `assertion`.
 
-use sea_orm::DbErr;
+mod assertion;
+
+pub use assertion::{
+    Assertion, Claim, LoginAnswer, LoginChallenge, Refused, SecondFactorAnswer, claim_login, prove, record_refusal,
+    record_use, start_login, start_second_factor, verify_second_factor,
+};
 use serde_json::{Value, json};
 use uuid::Uuid;
 use webauthn_rs::prelude::{
-    Credential, DiscoverableAuthentication, Passkey, PasskeyAuthentication, PasskeyRegistration, PublicKeyCredential,
-    RegisterPublicKeyCredential, WebauthnError,
+    Credential, PasskeyAuthentication, PasskeyRegistration, PublicKeyCredential, RegisterPublicKeyCredential,
 };
 
 use super::{
-    CeremonyId, Challenge, NotifyPasskeyAdded, NotifyPasskeyCloned, NotifyPasskeyRemoved, PasskeyError, PasskeyId,
-    StoredPasskey,
+    CeremonyId, Challenge, NotifyPasskeyAdded, NotifyPasskeyRemoved, PasskeyError, PasskeyId, StoredPasskey,
     ceremony::{self, Candidate, Holder, State},
     entity, store,
 };
 use crate::{
     audit::{self, AuditEvent, Outcome},
     client::Client,
-    clock::Timestamp,
     db::{self, Tx},
     domains, jobs,
     kernel::Kernel,
-    password,
-    rate_limit::{self, Verdict},
-    secret::{self, Redacted},
+    password, secret,
     users::{User, UserId},
 };
 
@@ -48,49 +48,6 @@ pub enum Registered {
     VerificationRequired(Challenge),
     /// The passkey is there.
     Created(Box<StoredPasskey>),
-}
-
-/// A challenge of a sign-in.
-#[derive(Debug)]
-pub struct LoginChallenge {
-    /// The challenge.
-    pub challenge: Challenge,
-    /// The secret that binds it to this client.
-    pub ceremony_token: Redacted<String>,
-}
-
-/// The answer to a challenge of a sign-in.
-#[derive(Clone, Debug)]
-pub struct LoginAnswer {
-    /// The challenge.
-    pub ceremony_id: CeremonyId,
-    /// The secret that binds it to this client.
-    pub ceremony_token: Redacted<String>,
-    /// `AuthenticationResponseJSON`.
-    pub credential: Value,
-}
-
-/// A passkey that proved to be there, with its user verified by the authenticator.
-#[derive(Debug)]
-pub struct Assertion {
-    before: StoredPasskey,
-    after: StoredPasskey,
-    /// Whether the session will be a bearer token.
-    pub is_token_transport: bool,
-}
-
-impl Assertion {
-    /// Whose passkey it is.
-    #[must_use]
-    pub fn user_id(&self) -> UserId {
-        self.before.user_id
-    }
-
-    /// RFC 8176: a key bound to hardware or one that is synchronised, with its user verified, which is two factors.
-    #[must_use]
-    pub fn amr(&self) -> Vec<&'static str> {
-        vec![if self.after.is_backup_eligible { "swk" } else { "hwk" }, "user", "mfa"]
-    }
 }
 
 fn ensure_allowed(kernel: &Kernel, user: &User) -> Result<(), PasskeyError> {
@@ -141,14 +98,14 @@ pub async fn register(
     let label = entity::label(answer.label.as_deref().unwrap_or(LABEL))?;
     let session = session_id.to_string();
     let holder = Holder { user_id: Some(user.id), secret: &session };
-    let done = match ceremony::take(kernel, holder, answer.ceremony_id).await? {
+    let done = match ceremony::take(kernel, kernel.db.writer(), holder, answer.ceremony_id).await? {
         State::Registration { challenge, user_handle } => {
             accept(kernel, holder, (&challenge, user_handle), answer.credential, label).await
         }
         State::Verification { challenge, candidate } => {
             verify(kernel, client, user, (&challenge, candidate), answer.credential).await
         }
-        State::Login { .. } => Err(PasskeyError::CeremonyNotFound),
+        State::Login { .. } | State::SecondFactor { .. } => Err(PasskeyError::CeremonyNotFound),
     };
     if matches!(done, Err(PasskeyError::Rejected | PasskeyError::Exists)) {
         let tx = kernel.db.write_tx().await?;
@@ -252,129 +209,37 @@ pub async fn rename(
     Ok(row)
 }
 
-/// Removes a passkey of `user`, who proved lately who they are.
+/// Removes a passkey of `user`, who proved lately who they are, in the caller's transaction. Returns how many are left.
 ///
 /// # Errors
 /// When the passkey is not this user's, or nothing would be left to sign in with.
-pub async fn remove(kernel: &Kernel, client: &Client, user_id: UserId, id: PasskeyId) -> Result<(), PasskeyError> {
-    let tx = kernel.db.write_tx().await?;
-    let held = store::lock_of_user(&*tx, user_id).await?;
+pub async fn remove(
+    kernel: &Kernel,
+    tx: &Tx,
+    client: &Client,
+    user_id: UserId,
+    id: PasskeyId,
+) -> Result<usize, PasskeyError> {
+    let held = store::lock_of_user(&**tx, user_id).await?;
     if !held.iter().any(|passkey| passkey.id == id) {
         return Err(PasskeyError::NotFound);
     }
-    if held.len() == 1 && password::find(&*tx, user_id).await?.is_none() {
+    if held.len() == 1 && password::find(&**tx, user_id).await?.is_none() {
         return Err(PasskeyError::LastMethod);
     }
-    store::delete(&*tx, user_id, id).await?;
+    store::delete(&**tx, user_id, id).await?;
     let event = event(client, ("passkey.remove", Outcome::Success), Some(user_id), json!({ "passkey_id": id }));
-    let audit_id = audit::record(&*tx, kernel.clock.as_ref(), event).await?;
-    jobs::enqueue(&tx, kernel.clock.as_ref(), &NotifyPasskeyRemoved { user_id, audit_id }).await?;
-    tx.commit().await?;
-    Ok(())
+    let audit_id = audit::record(&**tx, kernel.clock.as_ref(), event).await?;
+    jobs::enqueue(tx, kernel.clock.as_ref(), &NotifyPasskeyRemoved { user_id, audit_id }).await?;
+    Ok(held.len() - 1)
 }
 
-/// Makes a challenge that any passkey of this installation may answer.
-///
-/// # Errors
-/// When the client's network has begun too many, or the installation has no domain name.
-pub async fn start_login(
-    kernel: &Kernel,
-    client: &Client,
-    ceremony_token: Option<Redacted<String>>,
-    is_token_transport: bool,
-) -> Result<LoginChallenge, PasskeyError> {
-    let (network, limit) = (client.network(), kernel.config.passkey.starts_per_network);
-    let scope = ("passkey.network", network.as_str());
-    let verdict = rate_limit::check(kernel.db.writer(), &kernel.keys, kernel.clock.now(), limit, scope).await?;
-    if let Verdict::Denied(wait) = verdict {
-        return Err(PasskeyError::Throttled(wait));
-    }
-    let (response, challenge) =
-        ceremony::relying_party(kernel)?.start_discoverable_authentication().map_err(PasskeyError::Challenge)?;
-    // Two pages of one browser share a cookie: the second start must not void the first one's.
-    let ceremony_token = ceremony_token.unwrap_or_else(|| secret::mint("gppk_"));
-    let holder = Holder { user_id: None, secret: ceremony_token.expose() };
-    let state = State::Login { challenge, is_token_transport };
-    let challenge = ceremony::keep(kernel, holder, &state, ceremony::request_options(&response)?).await?;
-    Ok(LoginChallenge { challenge, ceremony_token })
-}
-
-/// Checks the answer to a challenge of a sign-in. Who the owner is, and whether they may sign in, is for the caller.
-///
-/// # Errors
-/// When the challenge is not this client's, or its answer does not verify.
-pub async fn finish_login(kernel: &Kernel, client: &Client, answer: LoginAnswer) -> Result<Assertion, PasskeyError> {
-    let holder = Holder { user_id: None, secret: answer.ceremony_token.expose() };
-    let state = ceremony::take(kernel, holder, answer.ceremony_id).await?;
-    let State::Login { challenge, is_token_transport } = state else { return Err(PasskeyError::CeremonyNotFound) };
-    let Ok(credential) = ceremony::read::<PublicKeyCredential>(answer.credential) else {
-        return refuse(kernel, client, None, "malformed").await;
-    };
-    let found = store::find_credential(kernel.db.reader(), credential.get_credential_id()).await?;
-    let Some(before) = found else { return refuse(kernel, client, None, "unknown").await };
-    if credential.get_user_unique_id() != Some(before.user_handle.as_bytes()) {
-        return refuse(kernel, client, Some(&before), "user_handle").await;
-    }
-    match judge(kernel, challenge, &credential, &before)? {
-        Ok(after) => Ok(Assertion { before, after, is_token_transport }),
-        Err(reason) => refuse(kernel, client, Some(&before), reason).await,
-    }
-}
-
-/// The passkey as it is after its assertion, or why that is refused.
-fn judge(
-    kernel: &Kernel,
-    challenge: DiscoverableAuthentication,
-    credential: &PublicKeyCredential,
-    before: &StoredPasskey,
-) -> Result<Result<StoredPasskey, &'static str>, PasskeyError> {
-    let mut passkey: Passkey = serde_json::from_str(&before.credential)?;
-    let rp = ceremony::relying_party(kernel)?;
-    let proven = match rp.finish_discoverable_authentication_v2(credential, challenge, &passkey) {
-        Ok(proven) => proven,
-        // The signature was right: somebody has the key.
-        Err(WebauthnError::CredentialPossibleCompromise) => return Ok(Err(SIGN_COUNT)),
-        Err(_) => return Ok(Err("assertion")),
-    };
-    if proven.backup_eligible() != before.is_backup_eligible || !proven.user_verified() {
-        return Ok(Err("flags"));
-    }
-    passkey.update_credential(&proven);
-    let mut after = before.clone();
-    after.credential = serde_json::to_string(&passkey)?;
-    after.sign_count = i64::from(proven.counter());
-    after.is_backed_up = proven.backup_state();
-    Ok(Ok(after))
-}
-
-/// The reason that tells of a copied key.
-const SIGN_COUNT: &str = "sign_count";
-
-/// Audits a refused assertion, and tells the owner when their key seems to be copied.
-async fn refuse(
-    kernel: &Kernel,
-    client: &Client,
-    passkey: Option<&StoredPasskey>,
-    reason: &'static str,
-) -> Result<Assertion, PasskeyError> {
-    let tx = kernel.db.write_tx().await?;
-    let detail = json!({ "passkey_id": passkey.map(|passkey| passkey.id), "reason": reason });
-    let user_id = passkey.map(|passkey| passkey.user_id);
-    let event = event(client, ("passkey.assert", Outcome::Failure), user_id, detail);
-    let audit_id = audit::record(&*tx, kernel.clock.as_ref(), event).await?;
-    if let Some(user_id) = user_id.filter(|_| reason == SIGN_COUNT) {
-        jobs::enqueue(&tx, kernel.clock.as_ref(), &NotifyPasskeyCloned { user_id, audit_id }).await?;
-    }
-    tx.commit().await?;
-    Err(PasskeyError::Rejected)
-}
-
-/// Takes over what the assertion brought, in the transaction of what it allows. False when another one was quicker.
+/// How many passkeys a user has; none is added or removed until the transaction ends, if there is one.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn record_use(tx: &Tx, assertion: &Assertion, now: Timestamp) -> Result<bool, DbErr> {
-    store::record_use(&**tx, (&assertion.before, &assertion.after), now).await
+pub async fn lock_count(tx: &Tx, user_id: UserId) -> Result<usize, PasskeyError> {
+    Ok(store::lock_of_user(&**tx, user_id).await?.len())
 }
 
 fn event<'a>(
