@@ -124,6 +124,7 @@ async fn spawn_listeners(kernel: &Arc<Kernel>, lifecycle: &mut Lifecycle) -> any
         kernel: Arc::clone(kernel),
         hasher: Arc::new(hasher),
         sessions: Arc::default(),
+        keys: Arc::default(),
         readiness: lifecycle.readiness.clone(),
         draining: stopping.clone(),
     };

@@ -40,7 +40,7 @@ use serde_json::Value;
 use crate::{
     middleware::{
         access_log::AccessLog, client::IdentifyClient, csrf::RefuseForeign, diagnose::Diagnose, edge::Edge,
-        limits::Limits, panic::CatchPanic, path::NormalisePath, request_id::AssignRequestId,
+        key_trace::KeyTrace, limits::Limits, panic::CatchPanic, path::NormalisePath, request_id::AssignRequestId,
         security_headers::SecurityHeaders, timeout::Timeout,
     },
     operations::Operations,
@@ -77,6 +77,7 @@ fn guard(routes: Route, document: &Value, state: AppState) -> BoxEndpoint<'stati
     // From the inside out; see `middleware` for the same list from the outside in.
     let guarded = routes
         .with(Diagnose(Arc::clone(&operations)))
+        .with(KeyTrace)
         .with(RefuseForeign { public_origin: http.origin() })
         .with(Limits::of(http))
         .with(Timeout(Duration::from_secs(http.request_timeout_seconds)))
@@ -84,11 +85,12 @@ fn guard(routes: Route, document: &Value, state: AppState) -> BoxEndpoint<'stati
         .boxed();
     guarded
         .with(Edge(Arc::clone(&operations)))
-        .with(AccessLog(operations))
+        .with(AccessLog(Arc::clone(&operations)))
         .with(NormalisePath)
         .with(IdentifyClient::new(http.trusted_proxies.clone()))
         .with(AssignRequestId)
         .with(SecurityHeaders { is_https: http.is_https() })
+        .data(operations)
         .data(state)
         .map_to_response()
         .boxed()

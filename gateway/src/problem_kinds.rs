@@ -28,6 +28,30 @@ pub const CSRF_REJECTED: ProblemKind = ProblemKind {
     help: "Requests that change something must come from the origin of `http.public_url` when a cookie authenticates them.",
 };
 
+/// An API key where keys are not accepted.
+pub const API_KEY_NOT_ACCEPTED: ProblemKind = ProblemKind {
+    code: "api_key_not_accepted",
+    status: 403,
+    title: "This operation does not accept API keys",
+    help: "The operation has no scope (`x-scope` in the API document), so that no key can be given the right to it. Sign in to use it.",
+};
+
+/// A key without the scope that the operation needs.
+pub const MISSING_SCOPE: ProblemKind = ProblemKind {
+    code: "missing_scope",
+    status: 403,
+    title: "The key lacks a scope",
+    help: "`detail` names the scope that the operation needs; `x-scope` in the API document does, too.",
+};
+
+/// A credential without a user where one is needed.
+pub const USER_REQUIRED: ProblemKind = ProblemKind {
+    code: "user_required",
+    status: 403,
+    title: "This operation needs a user",
+    help: "A project's secret key acts for the project and has no user. Use a personal API key or a session.",
+};
+
 /// Nothing is at this address.
 pub const NOT_FOUND: ProblemKind = ProblemKind {
     code: "not_found",
@@ -81,6 +105,9 @@ pub const PROBLEMS: &[&ProblemKind] = &[
     &INVALID_REQUEST,
     &INVALID_JSON,
     &CSRF_REJECTED,
+    &API_KEY_NOT_ACCEPTED,
+    &MISSING_SCOPE,
+    &USER_REQUIRED,
     &NOT_FOUND,
     &METHOD_NOT_ALLOWED,
     &BODY_TOO_LARGE,

@@ -5,22 +5,28 @@
 use poem_openapi::OpenApiService;
 use serde_json::Value;
 
-use crate::api::{
+use crate::{
+    api::{
+    api_keys::ApiKeysApi,
     devices::DevicesApi,
     email_verification::EmailVerificationApi,
     jobs::JobsApi,
     login::LoginApi,
     passkey::{PasskeyLoginApi, PasskeysApi},
     recovery::RecoveryApi,
+    secret_keys::SecretKeysApi,
     sessions::SessionsApi,
     signup::SignupApi,
     step_up::StepUpApi,
     two_factor::{TwoFactorApi, TwoFactorLoginApi},
     users::UsersApi,
+    },
+    security::scopes,
 };
 
 /// All operations.
 pub type Api = (
+    ApiKeysApi,
     DevicesApi,
     EmailVerificationApi,
     JobsApi,
@@ -28,6 +34,7 @@ pub type Api = (
     PasskeyLoginApi,
     PasskeysApi,
     RecoveryApi,
+    SecretKeysApi,
     SessionsApi,
     SignupApi,
     StepUpApi,
@@ -40,6 +47,7 @@ pub type Api = (
 #[must_use]
 pub fn service() -> OpenApiService<Api, ()> {
     let api = (
+        ApiKeysApi,
         DevicesApi,
         EmailVerificationApi,
         JobsApi,
@@ -47,6 +55,7 @@ pub fn service() -> OpenApiService<Api, ()> {
         PasskeyLoginApi,
         PasskeysApi,
         RecoveryApi,
+        SecretKeysApi,
         SessionsApi,
         SignupApi,
         StepUpApi,
@@ -62,7 +71,9 @@ pub fn service() -> OpenApiService<Api, ()> {
 /// # Errors
 /// When two features describe one operation; a test reads it.
 pub fn document() -> Result<Value, serde_json::Error> {
-    Ok(openapi::normalise(&openapi::parse_raw(&service().spec())?))
+    let mut raw = openapi::parse_raw(&service().spec())?;
+    scopes::describe(&mut raw);
+    Ok(openapi::normalise(&raw))
 }
 
 #[cfg(test)]

@@ -3,11 +3,22 @@
 use std::sync::Arc;
 
 use shared::{
+    api_keys::KeyCache,
     kernel::Kernel,
     lifecycle::{CancellationToken, Readiness},
     password::HashPool,
+    secret_keys::SecretKeyCache,
     sessions::SessionCache,
 };
+
+/// Keys that were looked up lately.
+#[derive(Default)]
+pub struct Keys {
+    /// Those of users.
+    pub personal: KeyCache,
+    /// Those of projects.
+    pub secret: SecretKeyCache,
+}
 
 /// What every handler can reach; cloning it is cheap.
 #[derive(Clone)]
@@ -18,6 +29,8 @@ pub struct AppState {
     pub hasher: Arc<HashPool>,
     /// Sessions that were looked up lately.
     pub sessions: Arc<SessionCache>,
+    /// Keys that were looked up lately.
+    pub keys: Arc<Keys>,
     /// Whether the components of this process are ready.
     pub readiness: Readiness,
     /// Cancelled when this process is about to stop and should get no further requests.

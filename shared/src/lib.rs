@@ -4,15 +4,16 @@
 //! its `mod.rs` draws the flow, `flow` decides, `store` queries, `jobs` names what is told.
 //!
 //! ```text
-//! kernel   ids clock secret fault client audit config db jobs broker rate_limit telemetry lifecycle
+//! kernel   ids clock secret key_format fault client audit config db jobs broker rate_limit telemetry lifecycle
 //!    ▲
-//! users  domains  orgs  projects ◄── password  passkey  email_mfa  totp  backup_codes  lockout ◄── sessions  devices
+//! users  domains  orgs  projects ◄── password  passkey  email_mfa  totp  backup_codes  lockout  secret_keys ◄── sessions  devices
 //!                   ▲
-//!        two_factor  login  recovery  email_verification  signup  step_up  password_change
+//!        two_factor  login  recovery  email_verification  signup  step_up  password_change  api_keys
 //! ```
 //!
 //! A slice reaches another one only through the functions its `mod.rs` exports; `entity` and `store` are private.
 
+pub mod api_keys;
 pub mod audit;
 pub mod backup_codes;
 pub mod broker;
@@ -28,6 +29,7 @@ pub mod fault;
 pub mod ids;
 pub mod jobs;
 pub mod kernel;
+pub mod key_format;
 pub mod lifecycle;
 pub mod lockout;
 pub mod login;
@@ -40,6 +42,7 @@ pub mod projects;
 pub mod rate_limit;
 pub mod recovery;
 pub mod secret;
+pub mod secret_keys;
 pub mod sessions;
 pub mod signup;
 pub mod step_up;
@@ -53,6 +56,11 @@ use jobs::{CatalogEntry, entry};
 
 /// Every kind of job, against which handlers, fixtures and the published schema are checked.
 pub const CATALOG: &[CatalogEntry] = &[
+    entry::<api_keys::NotifyKeyCreated>(),
+    entry::<api_keys::NotifyKeyExpired>(),
+    entry::<api_keys::NotifyKeyExpiring>(),
+    entry::<api_keys::NotifyKeyExposed>(),
+    entry::<api_keys::SweepKeyExpiry>(),
     entry::<backup_codes::NotifyBackupCodeUsed>(),
     entry::<devices::NotifyNewDevice>(),
     entry::<devices::SweepDevices>(),
@@ -85,6 +93,7 @@ pub const CATALOG: &[CatalogEntry] = &[
 pub fn problems() -> Vec<&'static ProblemKind> {
     [
         fault::PROBLEMS,
+        api_keys::PROBLEMS,
         devices::PROBLEMS,
         domains::PROBLEMS,
         email_verification::PROBLEMS,
@@ -97,6 +106,7 @@ pub fn problems() -> Vec<&'static ProblemKind> {
         password::PROBLEMS,
         projects::PROBLEMS,
         recovery::PROBLEMS,
+        secret_keys::PROBLEMS,
         sessions::PROBLEMS,
         signup::PROBLEMS,
         two_factor::PROBLEMS,

@@ -9,7 +9,7 @@ use std::{
 use harness::generate::tree::{self, Source};
 
 /// Modules of `shared` without product rules.
-const KERNEL: [&str; 17] = [
+const KERNEL: [&str; 18] = [
     "audit",
     "broker",
     "client",
@@ -20,6 +20,7 @@ const KERNEL: [&str; 17] = [
     "ids",
     "jobs",
     "kernel",
+    "key_format",
     "lib",
     "lifecycle",
     "mail",
@@ -45,7 +46,7 @@ const fn slice(layer: u8, name: &'static str, extras: &'static [&'static str]) -
 const SLICES: &[Slice] = &[
     // who
     slice(0, "domains", &[]),
-    slice(0, "orgs", &["actor", "role"]),
+    slice(0, "orgs", &["actor", "role", "scope"]),
     slice(0, "projects", &[]),
     slice(0, "users", &["email"]),
     // authenticators
@@ -54,11 +55,13 @@ const SLICES: &[Slice] = &[
     slice(1, "lockout", &[]),
     slice(1, "passkey", &["ceremony"]),
     slice(1, "password", &["phc", "pool", "strength"]),
+    slice(1, "secret_keys", &[]),
     slice(1, "totp", &[]),
     // what a login yields
     slice(2, "devices", &["known"]),
     slice(2, "sessions", &["cache"]),
     // journeys
+    slice(3, "api_keys", &["expiry", "verify"]),
     slice(3, "email_verification", &[]),
     slice(3, "login", &["step"]),
     slice(3, "password_change", &[]),

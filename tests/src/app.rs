@@ -95,6 +95,7 @@ impl TestApp {
             kernel: Arc::clone(&kernel),
             hasher: Arc::clone(&hasher),
             sessions: Arc::default(),
+            keys: Arc::default(),
             readiness: lifecycle.readiness.clone(),
             draining: CancellationToken::new(),
         };
@@ -155,6 +156,7 @@ impl TestApp {
             kernel: Arc::new(kernel),
             hasher: Arc::clone(&self.hasher),
             sessions: Arc::default(),
+            keys: Arc::default(),
             readiness: Lifecycle::new().readiness.clone(),
             draining: CancellationToken::new(),
         })

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use sea_orm::DbErr;
 use shared::{
+    api_keys::SweepKeyExpiry,
     clock::{Timestamp, micros},
     db::Tx,
     devices::SweepDevices,
@@ -29,6 +30,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 pub const SCHEDULE: &[Tick] = &[
     Tick::every::<SweepFinishedJobs>(Duration::from_secs(300)),
     Tick::every::<SweepDevices>(HOUR),
+    Tick::every::<SweepKeyExpiry>(HOUR),
     Tick::every::<SweepLockouts>(HOUR),
     Tick::every::<SweepLogins>(HOUR),
     Tick::every::<SweepPasskeyCeremonies>(HOUR),
@@ -64,6 +66,13 @@ scheduled!(
     SweepVerifications,
     SweepEndedSessions
 );
+
+/// The first batch of a window; it enqueues the next one.
+impl Scheduled for SweepKeyExpiry {
+    fn of(window: i64) -> Self {
+        Self { window, step: 0 }
+    }
+}
 
 /// Adds the job of a window; `None` when that window has one.
 type Enqueue = for<'a> fn(&'a Tx, Timestamp, i64) -> BoxFuture<'a, Result<Option<JobId>, DbErr>>;

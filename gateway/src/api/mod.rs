@@ -1,11 +1,13 @@
 //! The operations of the API, one file a feature: extract, one call of a flow, answer.
 
+pub mod api_keys;
 pub mod devices;
 pub mod email_verification;
 pub mod jobs;
 pub mod login;
 pub mod passkey;
 pub mod recovery;
+pub mod secret_keys;
 pub mod sessions;
 pub mod signup;
 pub mod step_up;
@@ -17,6 +19,9 @@ use poem_openapi::Tags;
 /// What operations are grouped by; a class of a generated client each.
 #[derive(Tags)]
 pub enum Tag {
+    /// Personal API keys of the signed-in user.
+    #[oai(rename = "api_keys")]
+    ApiKeys,
     /// Proof of addresses.
     #[oai(rename = "email_verifications")]
     EmailVerifications,
@@ -32,6 +37,9 @@ pub enum Tag {
     /// A new password by mail.
     #[oai(rename = "password_resets")]
     PasswordResets,
+    /// Secret keys of projects.
+    #[oai(rename = "secret_keys")]
+    SecretKeys,
     /// Sessions.
     #[oai(rename = "sessions")]
     Sessions,

@@ -14,7 +14,7 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Tag, recovery::NoContent};
-use crate::{problem::problem, security::Session, state::AppState};
+use crate::{problem::problem, security::{Caller, Session}, state::AppState};
 
 /// A user.
 #[derive(Object)]
@@ -95,11 +95,11 @@ pub struct UsersApi;
 impl UsersApi {
     /// Get the signed-in user
     ///
-    /// Returns the user that the session belongs to.
+    /// Returns the user that the session or the API key belongs to.
     #[oai(path = "/", method = "get", operation_id = "getMe")]
     #[expect(clippy::unused_async, reason = "operations are asynchronous; the extractor did the waiting")]
-    async fn get(&self, state: Data<&AppState>, session: Session) -> poem::Result<Json<User>> {
-        Ok(Json(User::of(session.0.user, state.kernel.clock.now())))
+    async fn get(&self, state: Data<&AppState>, caller: Caller) -> poem::Result<Json<User>> {
+        Ok(Json(User::of(caller.into_user()?, state.kernel.clock.now())))
     }
 
     /// Update the signed-in user

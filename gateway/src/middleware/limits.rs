@@ -122,7 +122,9 @@ pub fn is_json(content_type: &str) -> bool {
     essence == "application/json" || essence.ends_with("+json")
 }
 
-fn is_form(content_type: &str) -> bool {
+/// Whether a `Content-Type` means a form.
+#[must_use]
+pub fn is_form(content_type: &str) -> bool {
     let essence = content_type.split(';').next().unwrap_or_default().trim();
     essence.eq_ignore_ascii_case("application/x-www-form-urlencoded")
 }

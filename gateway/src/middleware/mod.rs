@@ -10,6 +10,7 @@
 //! panic  timeout     a handler cannot take the process or a connection with it
 //! limits             sizes, U+0000, strict JSON
 //! csrf               no state changes on behalf of another site
+//! key_trace          what became of a personal API key: audit, and a warning about keys in the query
 //! diagnose           names the fields when a body does not fit
 //!   routes
 //! ```
@@ -20,6 +21,7 @@ pub mod csrf;
 pub mod diagnose;
 pub mod edge;
 pub mod json_check;
+pub mod key_trace;
 pub mod limits;
 pub mod panic;
 pub mod path;

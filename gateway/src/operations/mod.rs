@@ -24,8 +24,15 @@ pub struct Operations {
 #[derive(Debug)]
 struct Route {
     template: String,
-    /// Upper-case methods, each with the schema of its JSON body if it takes one.
-    methods: BTreeMap<String, Option<Value>>,
+    /// Upper-case methods, each with what is known of its operation.
+    methods: BTreeMap<String, Known>,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    id: Option<String>,
+    /// Schema of its JSON body if it takes one.
+    body: Option<Value>,
 }
 
 impl Operations {
@@ -39,7 +46,7 @@ impl Operations {
                 .as_object()
                 .into_iter()
                 .flatten()
-                .map(|(method, operation)| (method.to_ascii_uppercase(), body_schema(operation).cloned()))
+                .map(|(method, operation)| (method.to_ascii_uppercase(), Known::of(operation)))
                 .collect(),
         });
         let schemas = document.pointer("/components/schemas").cloned().unwrap_or_default();
@@ -52,7 +59,7 @@ impl Operations {
     #[must_use]
     pub fn with(mut self, addresses: &[(&str, &[&str])]) -> Self {
         for (template, methods) in addresses {
-            let methods = methods.iter().map(|method| ((*method).to_owned(), None)).collect();
+            let methods = methods.iter().map(|method| ((*method).to_owned(), Known::default())).collect();
             self.add(Route { template: (*template).to_owned(), methods });
         }
         self
@@ -82,10 +89,17 @@ impl Operations {
         Some(methods.join(", "))
     }
 
+    /// The id of the operation at the address.
+    #[must_use]
+    pub fn id(&self, method: &str, path: &str) -> Option<&str> {
+        let method = if method == "HEAD" { "GET" } else { method };
+        self.find(path)?.methods.get(method)?.id.as_deref()
+    }
+
     /// Where a body differs from what the operation takes.
     #[must_use]
     pub fn mismatches(&self, method: &str, path: &str, body: &Value) -> Vec<FieldProblem> {
-        let schema = self.find(path).and_then(|route| route.methods.get(method)).and_then(Option::as_ref);
+        let schema = self.find(path).and_then(|route| route.methods.get(method)).and_then(|known| known.body.as_ref());
         schema.map(|schema| schema::mismatches(&self.schemas, schema, body)).unwrap_or_default()
     }
 
@@ -99,6 +113,13 @@ impl Operations {
             .filter_map(|route| parameters(&route.template, path).map(|count| (count, route)))
             .min_by_key(|(count, _)| *count)
             .map(|(_, route)| route)
+    }
+}
+
+impl Known {
+    fn of(operation: &Value) -> Self {
+        let id = operation.get("operationId").and_then(Value::as_str).map(str::to_owned);
+        Self { id, body: body_schema(operation).cloned() }
     }
 }
 
@@ -132,7 +153,7 @@ mod tests {
         let schema = json!({ "type": "object", "required": ["name"], "properties": { "name": { "type": "string" } } });
         Operations::of(&json!({
             "paths": {
-                "/api/jobs/{job_id}": { "get": {}, "delete": {} },
+                "/api/jobs/{job_id}": { "get": { "operationId": "getJob" }, "delete": {} },
                 "/api/jobs/oldest": { "get": {} },
                 "/api/things": { "post": { "requestBody": { "content": { "application/json; charset=utf-8": {
                     "schema": { "$ref": "#/components/schemas/Thing" } } } } } },
@@ -158,6 +179,8 @@ mod tests {
         assert_eq!(operations().methods("/api/jobs/17").as_deref(), Some("DELETE, GET, HEAD"));
         assert_eq!(operations().methods("/api/things").as_deref(), Some("POST"));
         assert_eq!(operations().methods("/nowhere"), None);
+        assert_eq!(operations().id("HEAD", "/api/jobs/17"), Some("getJob"));
+        assert_eq!(operations().id("PUT", "/api/jobs/17"), None);
     }
 
     #[test]

@@ -1,15 +1,20 @@
-//! Who makes a request: the session behind its cookie or its bearer token.
+//! Who makes a request: the session behind its cookie or its bearer token, or the key of a program.
 //!
 //! ```text
-//! Authorization: Bearer gpst_…   a bearer session       no cookie is looked at
-//! Cookie: gatepost_session=…     a cookie session       a write must also come from our own origin
+//! Session, InstanceAdmin   a session; a good key is refused with 403, a bad one with 401
+//! Caller                   a session, or a key with the scope that the table in `scopes.rs` names for the operation
 //! ```
 //!
-//! The check happens in the extractor of each handler, so no route can be reached around it. A credential that is present
-//! and bad is refused; it is never treated as none. Routes without such an extractor are public, and listed in
+//! A cookie session that writes must also come from our own origin; see [`presented`] for the order in which places are
+//! looked at. The check happens in the extractor of each handler, so no route can be reached around it. A credential that
+//! is present and bad is refused; it is never treated as none. Routes without such an extractor are public, and listed in
 //! `tests/public-operations.txt`.
 
 pub mod cookies;
+pub mod presented;
+pub mod scopes;
+
+use std::sync::Arc;
 
 use poem::{Request, RequestBody, http::header};
 use poem_openapi::{
@@ -17,12 +22,23 @@ use poem_openapi::{
     registry::{MetaSecurityScheme, Registry},
 };
 use shared::{
+    api_keys::{self, KeyPrincipal, Place},
+    client::Client,
     fault::{Fault, INTERNAL},
-    orgs::Actor,
+    orgs::{Actor, Scopes},
+    secret_keys::{self, SecretPrincipal},
     sessions::{self, Principal, SessionError},
+    users::User,
 };
 
-use crate::{middleware::csrf, problem::problem, problem_kinds::FORBIDDEN, state::AppState};
+use self::{presented::Presented, scopes::Need};
+use crate::{
+    middleware::{csrf, key_trace::KeyUse},
+    operations::Operations,
+    problem::problem,
+    problem_kinds::{API_KEY_NOT_ACCEPTED, FORBIDDEN, MISSING_SCOPE, USER_REQUIRED},
+    state::AppState,
+};
 
 const COOKIE_SCHEME: &str = "session_cookie";
 const TOKEN_SCHEME: &str = "session_token";
@@ -30,41 +46,137 @@ const TOKEN_SCHEME: &str = "session_token";
 /// A request with a valid session.
 pub struct Session(pub Principal);
 
-/// A request with any credential that acts on organizations and projects. Today that is a session.
+/// A request with any credential that acts on users, organizations and projects: a session, or a key with the scope that
+/// the operation needs.
 ///
 /// Operations that people do by hand only, such as changing members, take a [`Session`] instead.
 pub struct Caller {
     /// Who acts, by which credential, and how far it reaches.
     pub actor: Actor,
+    identity: Identity,
+}
+
+impl Caller {
+    /// The user on whose behalf.
+    ///
+    /// # Errors
+    /// When the credential is a project's and has no user.
+    pub fn into_user(self) -> poem::Result<User> {
+        match self.identity {
+            Identity::Session(principal) => Ok(principal.user),
+            Identity::ApiKey(principal) => Ok(principal.user),
+            Identity::SecretKey(_) => Err(problem(Fault::of(&USER_REQUIRED))),
+        }
+    }
+
+    /// The personal API key of the request, if that is its credential.
+    #[must_use]
+    pub fn api_key(&self) -> Option<&KeyPrincipal> {
+        match &self.identity {
+            Identity::ApiKey(principal) => Some(principal),
+            Identity::Session(_) | Identity::SecretKey(_) => None,
+        }
+    }
 }
 
 /// A request with a valid session of a user who operates this installation.
 pub struct InstanceAdmin(pub Principal);
 
+/// What a request proved.
+enum Identity {
+    Session(Box<Principal>),
+    ApiKey(Box<KeyPrincipal>),
+    SecretKey(Box<SecretPrincipal>),
+}
+
 /// The session of a request that may go without one; a bad credential counts as none here, because the request proves
 /// its user by other means.
 pub async fn live_session(state: &AppState, request: &Request) -> Option<Principal> {
-    authenticate(state, request).await.ok()
+    let presented = match request.headers().get(header::AUTHORIZATION) {
+        Some(value) => presented::in_header(&state.kernel, value).ok()?,
+        None => Presented::Nothing,
+    };
+    session(state, request, &presented).await.ok()
 }
 
-async fn authenticate(state: &AppState, request: &Request) -> poem::Result<Principal> {
-    let config = &state.kernel.config.http;
-    if let Some(value) = request.headers().get(header::AUTHORIZATION) {
-        let invalid = || problem(SessionError::Invalid);
-        let (scheme, credential) = value.to_str().ok().and_then(|text| text.split_once(' ')).ok_or_else(invalid)?;
-        if !scheme.eq_ignore_ascii_case("bearer") {
-            return Err(invalid());
+/// Finds out who makes the request.
+async fn identify(state: &AppState, request: &Request, body: &mut RequestBody) -> poem::Result<Identity> {
+    match presented::find(&state.kernel, request, body).await? {
+        Presented::ApiKey(text, place) => api_key(state, request, (&text, place)).await,
+        Presented::SecretKey(text) => {
+            let generation = state.sessions.generation(&state.kernel).await.map_err(problem)?;
+            let found = secret_keys::authenticate(&state.kernel, &state.keys.secret, generation, &text).await;
+            Ok(Identity::SecretKey(Box::new(found.map_err(problem)?)))
         }
-        return sessions::authenticate(&state.kernel, &state.sessions, credential.trim()).await.map_err(problem);
+        presented @ (Presented::SessionToken(_) | Presented::Nothing) => {
+            session(state, request, &presented).await.map(Box::new).map(Identity::Session)
+        }
     }
-    let name = cookies::session_name(config);
-    let session_token = cookies::read(request.headers(), name).ok_or_else(|| problem(SessionError::Invalid))?;
-    let principal = sessions::authenticate(&state.kernel, &state.sessions, &session_token).await.map_err(problem)?;
-    let origin = config.origin();
-    if csrf::is_write(request.method()) && !csrf::is_same_origin(request.headers(), &origin) {
-        return Err(csrf::rejected(&origin));
+}
+
+async fn api_key(state: &AppState, request: &Request, presented: (&str, Place)) -> poem::Result<Identity> {
+    let client = request.data::<Client>().ok_or_else(|| problem(Fault::of(&INTERNAL)))?;
+    let caches = (state.sessions.as_ref(), &state.keys.personal);
+    let principal = api_keys::authenticate(&state.kernel, caches, client, presented).await.map_err(problem)?;
+    KeyUse::remember(request, principal.key.id);
+    Ok(Identity::ApiKey(Box::new(principal)))
+}
+
+async fn session(state: &AppState, request: &Request, presented: &Presented) -> poem::Result<Principal> {
+    let config = &state.kernel.config.http;
+    match presented {
+        Presented::SessionToken(text) => {
+            sessions::authenticate(&state.kernel, &state.sessions, text).await.map_err(problem)
+        }
+        Presented::ApiKey(..) | Presented::SecretKey(_) => Err(problem(SessionError::Invalid)),
+        Presented::Nothing => {
+            let name = cookies::session_name(config);
+            let session_token = cookies::read(request.headers(), name).ok_or_else(|| problem(SessionError::Invalid))?;
+            let principal =
+                sessions::authenticate(&state.kernel, &state.sessions, &session_token).await.map_err(problem)?;
+            let origin = config.origin();
+            if csrf::is_write(request.method()) && !csrf::is_same_origin(request.headers(), &origin) {
+                return Err(csrf::rejected(&origin));
+            }
+            Ok(principal)
+        }
     }
-    Ok(principal)
+}
+
+/// The session of a request to an operation that accepts nothing else.
+async fn only_session(request: &Request, body: &mut RequestBody) -> poem::Result<Principal> {
+    match identify(state_of(request)?, request, body).await? {
+        Identity::Session(principal) => Ok(*principal),
+        Identity::ApiKey(_) | Identity::SecretKey(_) => Err(not_accepted(request)),
+    }
+}
+
+fn not_accepted(request: &Request) -> poem::Error {
+    let id = operation_id(request).unwrap_or("this operation");
+    problem(Fault::of(&API_KEY_NOT_ACCEPTED).detail(format!("`{id}` has no scope and does not accept keys.")))
+}
+
+fn operation_id(request: &Request) -> Option<&str> {
+    request.data::<Arc<Operations>>()?.id(request.method().as_str(), request.uri().path())
+}
+
+/// Demands that a key has what the operation needs; sessions need nothing.
+fn authorize(request: &Request, identity: &Identity) -> poem::Result<()> {
+    let (granted, is_project): (Scopes, bool) = match identity {
+        Identity::Session(_) => return Ok(()),
+        Identity::ApiKey(principal) => (principal.key.granted(), false),
+        Identity::SecretKey(principal) => (principal.key.granted(), true),
+    };
+    let need = operation_id(request).and_then(scopes::of).ok_or_else(|| not_accepted(request))?;
+    if is_project && !scopes::is_for_projects(need) {
+        return Err(problem(Fault::of(&USER_REQUIRED)));
+    }
+    match need {
+        Need::Scope(scope) if !granted.satisfy(scope) => {
+            Err(problem(Fault::of(&MISSING_SCOPE).detail(format!("The key lacks the scope `{scope}`."))))
+        }
+        Need::AnyKey | Need::Scope(_) => Ok(()),
+    }
 }
 
 /// The state that the application puts into every request.
@@ -123,10 +235,10 @@ impl<'a> ApiExtractor<'a> for Session {
 
     async fn from_request(
         request: &'a Request,
-        _body: &mut RequestBody,
+        body: &mut RequestBody,
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        authenticate(state_of(request)?, request).await.map(Self)
+        only_session(request, body).await.map(Self)
     }
 }
 
@@ -145,11 +257,17 @@ impl<'a> ApiExtractor<'a> for Caller {
 
     async fn from_request(
         request: &'a Request,
-        _body: &mut RequestBody,
+        body: &mut RequestBody,
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        let principal = authenticate(state_of(request)?, request).await?;
-        Ok(Self { actor: principal.actor() })
+        let identity = identify(state_of(request)?, request, body).await?;
+        authorize(request, &identity)?;
+        let actor = match &identity {
+            Identity::Session(principal) => principal.actor(),
+            Identity::ApiKey(principal) => principal.actor(),
+            Identity::SecretKey(principal) => principal.actor(),
+        };
+        Ok(Self { actor, identity })
     }
 }
 
@@ -168,10 +286,10 @@ impl<'a> ApiExtractor<'a> for InstanceAdmin {
 
     async fn from_request(
         request: &'a Request,
-        _body: &mut RequestBody,
+        body: &mut RequestBody,
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        let principal = authenticate(state_of(request)?, request).await?;
+        let principal = only_session(request, body).await?;
         if principal.user.is_instance_admin { Ok(Self(principal)) } else { Err(problem(Fault::of(&FORBIDDEN))) }
     }
 }

@@ -53,6 +53,7 @@ async fn state(folder: &std::path::Path, variables: &[(&str, &str)]) -> AppState
         kernel: Arc::new(kernel),
         hasher,
         sessions: Arc::default(),
+        keys: Arc::default(),
         readiness: Readiness::default(),
         draining: CancellationToken::new(),
     }

@@ -22,10 +22,10 @@ use serde::{Deserialize, Deserializer};
 pub use telemetry::{LogFormat, TelemetryConfig};
 
 use crate::{
-    broker::BrokerConfig, db::DatabaseConfig, devices::DevicesConfig, domains::DomainsConfig,
+    api_keys::ApiKeysConfig, broker::BrokerConfig, db::DatabaseConfig, devices::DevicesConfig, domains::DomainsConfig,
     email_mfa::EmailMfaConfig, email_verification::EmailVerificationConfig, jobs::JobsConfig, lockout::LockoutConfig,
     login::LoginConfig, mail::MailConfig, passkey::PasskeyConfig, password::PasswordConfig, recovery::RecoveryConfig,
-    secret::Redacted, sessions::SessionsConfig, totp::TotpConfig, two_factor::TwoFactorConfig,
+    secret::Redacted, secret_keys::SecretKeysConfig, sessions::SessionsConfig, totp::TotpConfig, two_factor::TwoFactorConfig,
 };
 
 /// The whole configuration; `shared/config.default.toml` describes every key.
@@ -46,6 +46,10 @@ pub struct Config {
     pub telemetry: TelemetryConfig,
     /// Keys.
     pub secrets: SecretsConfig,
+    /// Personal API keys.
+    pub api_keys: ApiKeysConfig,
+    /// Secret keys of projects.
+    pub secret_keys: SecretKeysConfig,
     /// The job system.
     pub jobs: JobsConfig,
     /// Passkeys.

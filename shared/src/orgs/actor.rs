@@ -26,22 +26,53 @@ pub enum Credential {
         /// How the user proved who they are: RFC 8176 values, comma-separated.
         amr: String,
     },
+    /// A personal API key, which acts as its owner.
+    ApiKey {
+        /// Which.
+        api_key_id: Uuid,
+        /// The organizations that it is limited to; empty for all of its owner.
+        organization_ids: Vec<OrgId>,
+        /// The projects that it is limited to; empty for all of the organizations.
+        project_ids: Vec<Uuid>,
+        /// Whether it stood in the query of the request.
+        is_in_query: bool,
+    },
+    /// A project's secret key, which acts for the project and has no user.
+    SecretKey {
+        /// Which.
+        secret_key_id: Uuid,
+        /// Whose.
+        project_id: Uuid,
+    },
 }
 
 impl Actor {
     /// Whether the credential reaches into this organization at all; membership is another question.
     #[must_use]
-    pub fn reaches_organization(&self, _org_id: OrgId) -> bool {
+    pub fn reaches_organization(&self, org_id: OrgId) -> bool {
         match &self.credential {
             Credential::Session { .. } => true,
+            Credential::ApiKey { organization_ids, .. } => {
+                organization_ids.is_empty() || organization_ids.contains(&org_id)
+            }
+            // It passes the gate of its project and no other.
+            Credential::SecretKey { .. } => false,
         }
     }
 
     /// Whether the credential reaches this project of an organization that it reaches.
     #[must_use]
-    pub fn reaches_project(&self, _project_id: Uuid) -> bool {
+    pub fn reaches_project(&self, project_id: Uuid) -> bool {
         match &self.credential {
             Credential::Session { .. } => true,
+            Credential::ApiKey { project_ids, .. } => project_ids.is_empty() || project_ids.contains(&project_id),
+            Credential::SecretKey { project_id: own, .. } => *own == project_id,
         }
+    }
+
+    /// Whether the credential belongs to this project, and to no user.
+    #[must_use]
+    pub fn is_project(&self, project_id: Uuid) -> bool {
+        matches!(&self.credential, Credential::SecretKey { project_id: own, .. } if *own == project_id)
     }
 }

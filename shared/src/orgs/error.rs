@@ -12,8 +12,33 @@ pub const ORGANIZATION_NOT_FOUND: ProblemKind = ProblemKind {
     help: "The organization is unknown, you are no member of it, or the credential does not reach it.",
 };
 
+/// The organization does not let its members use personal API keys.
+pub const API_KEYS_NOT_ALLOWED: ProblemKind = ProblemKind {
+    code: "api_keys_not_allowed",
+    status: 403,
+    title: "The organization does not allow personal API keys",
+    help: "The organization lets only its admins use personal API keys. An admin can allow them for all members.",
+};
+
+/// The organization does not accept API keys in the query.
+pub const API_KEY_IN_QUERY_NOT_ALLOWED: ProblemKind = ProblemKind {
+    code: "api_key_in_query_not_allowed",
+    status: 403,
+    title: "The organization does not accept API keys in the query",
+    help: "Send the key in the header `Authorization: Bearer`.",
+};
+
+/// The key is limited to other organizations or projects.
+pub const API_KEY_OUT_OF_REACH: ProblemKind = ProblemKind {
+    code: "api_key_out_of_reach",
+    status: 403,
+    title: "The API key is limited to something else",
+    help: "The key is limited to organizations or projects, and this is none of them.",
+};
+
 /// The kinds of this slice.
-pub const PROBLEMS: &[&ProblemKind] = &[&ORGANIZATION_NOT_FOUND];
+pub const PROBLEMS: &[&ProblemKind] =
+    &[&ORGANIZATION_NOT_FOUND, &API_KEYS_NOT_ALLOWED, &API_KEY_IN_QUERY_NOT_ALLOWED, &API_KEY_OUT_OF_REACH];
 
 /// What can go wrong with organizations.
 #[derive(Debug, thiserror::Error)]
@@ -24,6 +49,15 @@ pub enum OrgError {
     /// The role does not allow it.
     #[error("the role does not allow it")]
     Forbidden,
+    /// The organization does not let this member use API keys.
+    #[error("API keys are not allowed")]
+    KeysNotAllowed,
+    /// The organization does not accept API keys in the query.
+    #[error("API keys in the query are not allowed")]
+    QueryKeysNotAllowed,
+    /// The actor is a member, and the key is limited to something else.
+    #[error("the key does not reach this")]
+    OutOfReach,
     /// The database failed.
     #[error("database: {0}")]
     Database(#[from] DbErr),
@@ -34,6 +68,9 @@ impl From<OrgError> for Fault {
         match err {
             OrgError::NotFound => Self::of(&ORGANIZATION_NOT_FOUND),
             OrgError::Forbidden => Self::of(&FORBIDDEN).detail("Your role in the organization does not allow this."),
+            OrgError::KeysNotAllowed => Self::of(&API_KEYS_NOT_ALLOWED),
+            OrgError::QueryKeysNotAllowed => Self::of(&API_KEY_IN_QUERY_NOT_ALLOWED),
+            OrgError::OutOfReach => Self::of(&API_KEY_OUT_OF_REACH),
             OrgError::Database(err) => err.into(),
         }
     }

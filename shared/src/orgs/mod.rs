@@ -3,7 +3,8 @@
 //! ```text
 //! request ── Actor (who, by which credential, how far it reaches)
 //!    require(actor, organization, Permission) ──► member? within the credential's reach? may this role?
-//!        not a member, or out of reach ──► not found: nobody learns what exists
+//!        not a member ──► not found: nobody learns what exists
+//!        a member by an API key that is limited to something else, or that the organization does not allow ──► forbidden
 //!        a member without the permission ──► forbidden
 //! ```
 //!
@@ -15,11 +16,15 @@ mod entity;
 mod error;
 mod flow;
 mod role;
+mod scope;
 mod store;
 
 pub use actor::{Actor, Credential};
 pub use entity::{Model as Organization, OrgId};
-pub use error::{ORGANIZATION_NOT_FOUND, OrgError, PROBLEMS};
-pub use flow::{Access, create, require};
+pub use error::{
+    API_KEY_IN_QUERY_NOT_ALLOWED, API_KEY_OUT_OF_REACH, API_KEYS_NOT_ALLOWED, ORGANIZATION_NOT_FOUND, OrgError, PROBLEMS,
+};
+pub use flow::{Access, allow_api_key, create, list_reachable, require, require_for_project};
 pub use role::{Permission, Role};
+pub use scope::{InvalidScopes, OBJECTS, Scopes, is_scope};
 pub use store::{find, find_role, list_of_user};

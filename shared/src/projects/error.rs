@@ -37,7 +37,10 @@ impl From<OrgError> for ProjectError {
         match err {
             OrgError::NotFound => Self::NotFound,
             OrgError::Database(err) => Self::Database(err),
-            err @ OrgError::Forbidden => Self::Organization(err),
+            err @ (OrgError::Forbidden
+            | OrgError::KeysNotAllowed
+            | OrgError::QueryKeysNotAllowed
+            | OrgError::OutOfReach) => Self::Organization(err),
         }
     }
 }

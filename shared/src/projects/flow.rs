@@ -6,7 +6,7 @@ use super::{Project, ProjectError, ProjectId, store};
 use crate::{
     clock::Timestamp,
     db::Tx,
-    orgs::{self, Access, Actor, OrgId, Permission},
+    orgs::{self, Access, Actor, OrgError, OrgId, Permission},
     secret,
 };
 
@@ -16,8 +16,8 @@ const PREFIX: &str = "gpc_";
 /// The gate to everything that belongs to a project.
 ///
 /// # Errors
-/// [`ProjectError::NotFound`] when the actor is no member of its organization or the credential does not reach it, that
-/// the role does not allow it, or that the database failed.
+/// [`ProjectError::NotFound`] when the actor is no member of its organization, that the role, the organization or the
+/// limits of a key do not allow it, or that the database failed.
 pub async fn require<C: ConnectionTrait>(
     db: &C,
     actor: &Actor,
@@ -25,11 +25,13 @@ pub async fn require<C: ConnectionTrait>(
     permission: Permission,
 ) -> Result<(Project, Access), ProjectError> {
     let project = store::find(db, project_id).await?.ok_or(ProjectError::NotFound)?;
-    if !actor.reaches_project(project_id.0) {
-        return Err(ProjectError::NotFound);
-    }
-    let access = orgs::require(db, actor, project.organization_id, permission).await?;
-    Ok((project, access))
+    let org_id = project.organization_id;
+    let access = if actor.is_project(project_id.0) {
+        orgs::require_for_project(db, org_id, permission).await?
+    } else {
+        orgs::require(db, actor, org_id, permission).await?
+    };
+    if actor.reaches_project(project_id.0) { Ok((project, access)) } else { Err(OrgError::OutOfReach.into()) }
 }
 
 /// Creates a project.

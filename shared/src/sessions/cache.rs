@@ -85,7 +85,10 @@ impl SessionCache {
     }
 
     /// The generation, as of a moment after this call began. Calls that wait for one another share a query.
-    pub(super) async fn generation(&self, kernel: &Kernel) -> Result<i64, DbErr> {
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn generation(&self, kernel: &Kernel) -> Result<i64, DbErr> {
         if let Some(mark) = kernel.db.mark()
             && let Some((_, generation)) =
                 self.known.read().unwrap_or_else(PoisonError::into_inner).filter(|(known, _)| *known == mark)

@@ -2,7 +2,8 @@
 
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, PaginatorTrait, QueryFilter, Statement,
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
+    Statement,
     sea_query::{Expr, ExprTrait},
 };
 
@@ -27,6 +28,15 @@ pub async fn find<C: ConnectionTrait>(db: &C, id: UserId) -> Result<Option<Model
 /// When the database fails.
 pub async fn find_by_email<C: ConnectionTrait>(db: &C, email: &Email) -> Result<Option<Model>, DbErr> {
     Entity::find().filter(Column::EmailNormalised.eq(email.normalised())).one(db).await
+}
+
+/// Makes transactions that count what a user has take turns.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lock<C: ConnectionTrait>(db: &C, id: UserId) -> Result<(), DbErr> {
+    // On SQLite a writing transaction is alone, and the clause is left out.
+    Entity::find_by_id(id).lock_exclusive().one(db).await.map(|_| ())
 }
 
 /// Whether there is no user at all.

@@ -6,7 +6,7 @@
 use anyhow::{Context as _, ensure};
 use serde_json::{Map, Value, json};
 use shared::{
-    CATALOG, backup_codes, devices, email_mfa, email_verification,
+    CATALOG, api_keys, backup_codes, devices, email_mfa, email_verification,
     jobs::{CatalogEntry, Job, entry, sweep},
     lockout, login, mail, passkey, password, recovery, sessions, signup, totp, two_factor, users,
 };
@@ -139,8 +139,23 @@ const WINDOW: &[Field] = &[field("window", Shape::Window, "The schedule's window
 const NOTICE: &[Field] =
     &[field("user_id", Shape::Id, "The user."), field("audit_id", Shape::Id, "Audit row of the event.")];
 
+/// What a notice about a personal API key consists of.
+const KEY_NOTICE: &[Field] =
+    &[field("api_key_id", Shape::Id, "The key."), field("audit_id", Shape::Id, "Audit row of the event.")];
+
 /// All payloads that the code reads.
 pub const PAYLOADS: &[Payload] = &[
+    payload::<api_keys::NotifyKeyCreated>("Tell a user that a personal API key was created.", KEY_NOTICE),
+    payload::<api_keys::NotifyKeyExpired>("Tell a user that an unused personal API key has expired.", KEY_NOTICE),
+    payload::<api_keys::NotifyKeyExpiring>("Tell a user that an unused personal API key expires soon.", KEY_NOTICE),
+    payload::<api_keys::NotifyKeyExposed>("Tell a user that a personal API key has leaked.", KEY_NOTICE),
+    payload::<api_keys::SweepKeyExpiry>(
+        "Warn of personal API keys that expire soon, and mark those that have.",
+        &[
+            field("window", Shape::Window, "The schedule's window."),
+            field("step", Shape::Window, "Which batch of the window, from 0; a batch enqueues the next one."),
+        ],
+    ),
     payload::<backup_codes::NotifyBackupCodeUsed>(
         "Tell a user that one of their backup codes was used.",
         &[field("user_id", Shape::Id, "The user."), field("audit_id", Shape::Id, "Audit row of the use.")],

@@ -1,5 +1,6 @@
 //! One function per job, in the file of its slice.
 
+mod api_keys;
 mod backup_codes;
 mod devices;
 mod email_mfa;
@@ -35,6 +36,10 @@ const RETENTION: Duration = Duration::from_secs(7 * 24 * 3600);
 pub fn registry() -> Result<Registry, DuplicateHandler> {
     let mut registry = Registry::new();
     registry
+        .mail(api_keys::notify_created)?
+        .mail(api_keys::notify_expired)?
+        .mail(api_keys::notify_expiring)?
+        .mail(api_keys::notify_exposed)?
         .mail(backup_codes::notify_used)?
         .mail(devices::notify_new_device)?
         .mail(email_mfa::send_login_code)?
@@ -52,6 +57,7 @@ pub fn registry() -> Result<Registry, DuplicateHandler> {
         .mail(totp::notify_enabled)?
         .mail(two_factor::notify_passkeys)?
         .mail(users::notify_email_changed)?
+        .on(api_keys::sweep_expiry)?
         .on(devices::sweep_devices)?
         .on(email_verification::sweep_verifications)?
         .on(jobs::sweep_finished_jobs)?

@@ -1,0 +1,103 @@
+//! What a key may be used for: `*`, `object:read`, `object:write`. Writing includes reading.
+
+use std::fmt;
+
+/// What there is to read and write with keys.
+pub const OBJECTS: [&str; 7] = ["audit", "event", "member", "organization", "person", "project", "user"];
+
+/// Everything that keys may be used for at all.
+const ALL: &str = "*";
+
+/// What a key was given, sorted, each once.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scopes(Vec<String>);
+
+/// A list of scopes that is not one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidScopes {
+    /// A key needs at least one.
+    #[error("no scope at all")]
+    Empty,
+    /// A text that is no scope.
+    #[error("not a scope: {0}")]
+    Unknown(String),
+}
+
+impl Scopes {
+    /// Reads what a client asks for.
+    ///
+    /// # Errors
+    /// When there is none, or one is not known.
+    pub fn parse(wanted: &[String]) -> Result<Self, InvalidScopes> {
+        if wanted.is_empty() {
+            return Err(InvalidScopes::Empty);
+        }
+        if let Some(unknown) = wanted.iter().find(|scope| !is_scope(scope)) {
+            return Err(InvalidScopes::Unknown(unknown.chars().take(64).collect()));
+        }
+        let mut scopes = wanted.to_vec();
+        scopes.sort_unstable();
+        scopes.dedup();
+        Ok(Self(scopes))
+    }
+
+    /// As they were stored.
+    #[must_use]
+    pub fn stored(text: &str) -> Self {
+        Self(text.split_ascii_whitespace().map(str::to_owned).collect())
+    }
+
+    /// Whether they include `needed`, such as `project:read`.
+    #[must_use]
+    pub fn satisfy(&self, needed: &str) -> bool {
+        let writes = needed.strip_suffix(":read").map(|object| format!("{object}:write"));
+        self.0.iter().any(|scope| scope == ALL || scope == needed || Some(scope) == writes.as_ref())
+    }
+
+    /// One by one.
+    #[must_use]
+    pub fn list(&self) -> &[String] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Scopes {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(&self.0.join(" "))
+    }
+}
+
+/// Whether a text is a scope.
+#[must_use]
+pub fn is_scope(text: &str) -> bool {
+    let is_on_object =
+        |(object, access): (&str, &str)| OBJECTS.contains(&object) && ["read", "write"].contains(&access);
+    text == ALL || text.split_once(':').is_some_and(is_on_object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scopes(list: &[&str]) -> Result<Scopes, InvalidScopes> {
+        Scopes::parse(&list.iter().map(|scope| (*scope).to_owned()).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn the_grammar_is_closed() {
+        assert_eq!(scopes(&[]), Err(InvalidScopes::Empty));
+        for unknown in ["", "**", "project", "project:", "project:admin", "projects:read", " project:read", "*:read"] {
+            assert_eq!(scopes(&["user:read", unknown]), Err(InvalidScopes::Unknown(unknown.to_owned())));
+        }
+        assert_eq!(scopes(&["user:read", "*", "user:read"]).unwrap().to_string(), "* user:read");
+    }
+
+    #[test]
+    fn writing_includes_reading_and_nothing_else() {
+        let given = scopes(&["project:write", "person:read"]).unwrap();
+        assert!(given.satisfy("project:read") && given.satisfy("project:write") && given.satisfy("person:read"));
+        assert!(!given.satisfy("person:write") && !given.satisfy("user:read"));
+        assert!(scopes(&["*"]).unwrap().satisfy("audit:read"));
+        assert_eq!(Scopes::stored(&given.to_string()), given);
+    }
+}
