@@ -32,6 +32,13 @@ mod m20261126_000101_create_two_factor_passkeys;
 mod m20261126_000401_create_api_keys;
 mod m20261126_000402_create_project_secret_keys;
 mod m20261126_000403_extend_generations;
+mod m20261126_000601_create_events;
+mod m20261126_000602_create_person_facts;
+mod m20261126_000603_create_distinct_id_uses;
+mod m20261126_000604_create_persons;
+mod m20261126_000605_create_person_distinct_ids;
+mod m20261126_000606_create_person_tombstones;
+mod m20261126_000607_create_ingestion_warnings;
 
 use sea_orm_migration::{
     prelude::*,
@@ -73,6 +80,13 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000401_create_api_keys::Migration),
             Box::new(m20261126_000402_create_project_secret_keys::Migration),
             Box::new(m20261126_000403_extend_generations::Migration),
+            Box::new(m20261126_000601_create_events::Migration),
+            Box::new(m20261126_000602_create_person_facts::Migration),
+            Box::new(m20261126_000603_create_distinct_id_uses::Migration),
+            Box::new(m20261126_000604_create_persons::Migration),
+            Box::new(m20261126_000605_create_person_distinct_ids::Migration),
+            Box::new(m20261126_000606_create_person_tombstones::Migration),
+            Box::new(m20261126_000607_create_ingestion_warnings::Migration),
         ]
     }
 }

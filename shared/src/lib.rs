@@ -7,6 +7,9 @@
 //! kernel   ids clock secret key_format fault client audit config db jobs broker rate_limit telemetry lifecycle
 //!    ▲
 //! users  domains  orgs  projects ◄── password  passkey  email_mfa  totp  backup_codes  lockout  secret_keys ◄── sessions  devices
+//! users  domains  orgs  projects ◄── password  passkey  email_mfa  totp  backup_codes  lockout  identify
+//!                   ▲                   ▲
+//!                   └── sessions  devices
 //!                   ▲
 //!        two_factor  login  recovery  email_verification  signup  step_up  password_change  api_keys
 //! ```
@@ -26,6 +29,7 @@ pub mod domains;
 pub mod email_mfa;
 pub mod email_verification;
 pub mod fault;
+pub mod identify;
 pub mod ids;
 pub mod jobs;
 pub mod kernel;
@@ -67,6 +71,7 @@ pub const CATALOG: &[CatalogEntry] = &[
     entry::<email_mfa::SendLoginCode>(),
     entry::<email_verification::SendVerification>(),
     entry::<email_verification::SweepVerifications>(),
+    entry::<identify::ApplyFacts>(),
     entry::<jobs::sweep::SweepFinishedJobs>(),
     entry::<lockout::NotifyDisabled>(),
     entry::<lockout::NotifyLocked>(),

@@ -5,6 +5,7 @@ mod backup_codes;
 mod devices;
 mod email_mfa;
 mod email_verification;
+mod identify;
 mod jobs;
 mod lockout;
 mod login;
@@ -60,6 +61,7 @@ pub fn registry() -> Result<Registry, DuplicateHandler> {
         .on(api_keys::sweep_expiry)?
         .on(devices::sweep_devices)?
         .on(email_verification::sweep_verifications)?
+        .on(identify::apply_facts)?
         .on(jobs::sweep_finished_jobs)?
         .on(lockout::sweep_lockouts)?
         .on(login::sweep_logins)?

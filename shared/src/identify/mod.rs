@@ -1,0 +1,28 @@
+//! Identify: what clients capture, and the persons that it adds up to.
+//!
+//! ```text
+//! client ── accept ──► events, facts, warnings + job, one transaction      an event's uuid exists once
+//!            job ── apply ──► fact later than all that its persons have seen ──► applied to them: the fast path
+//!                        └──► any other ──► all facts of its component, replayed in their order
+//! ```
+//!
+//! Invariants: persons are a function of the set of facts, taken in the order of (time, uuid), whatever order they arrive
+//! in, however often, and however many workers apply them; a merge destroys no fact; analytics identity decides nothing
+//! about who is signed in.
+
+mod accept;
+mod event;
+mod fact;
+mod jobs;
+mod store;
+mod warning;
+
+pub use accept::accept;
+pub use event::{Accepted, CapturedEvent, PersonChanges, PersonProcessing, person_changes};
+pub use fact::{Changes, Deed, Fact, Moment, is_illegal};
+pub use jobs::{ApplyFacts, DeletePersonsOf, RecordSignIn};
+use uuid::{Uuid, uuid};
+pub use warning::{Warning, WarningKind};
+
+/// Namespace of the ids that are derived here.
+const NAMESPACE: Uuid = uuid!("932979b4-65c3-4424-8467-0b66ec27bc22");
