@@ -72,6 +72,8 @@ pub const CATALOG: &[CatalogEntry] = &[
     entry::<email_verification::SendVerification>(),
     entry::<email_verification::SweepVerifications>(),
     entry::<identify::ApplyFacts>(),
+    entry::<identify::DeletePersonsOf>(),
+    entry::<identify::RecordSignIn>(),
     entry::<jobs::sweep::SweepFinishedJobs>(),
     entry::<lockout::NotifyDisabled>(),
     entry::<lockout::NotifyLocked>(),

@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use super::{
     Accepted, ApplyFacts, CapturedEvent,
+    event::Warning,
     fact::{self, Deed, Fact, Moment, Reading},
     store,
-    warning::Warning,
 };
 use crate::{
     clock::Timestamp,

@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{
     CapturedEvent, PersonProcessing,
-    warning::{Warning, WarningKind},
+    event::{Warning, WarningKind},
 };
 use crate::clock::Timestamp;
 

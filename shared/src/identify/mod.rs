@@ -13,16 +13,17 @@
 mod accept;
 mod event;
 mod fact;
+mod flow;
 mod jobs;
+pub mod merge;
 mod store;
-mod warning;
 
 pub use accept::accept;
-pub use event::{Accepted, CapturedEvent, PersonChanges, PersonProcessing, person_changes};
-pub use fact::{Changes, Deed, Fact, Moment, is_illegal};
+pub use event::{Accepted, CapturedEvent, PersonChanges, PersonProcessing, Warning, WarningKind, person_changes};
+pub use fact::{Changes, Deed, Fact, Moment, Reading, is_illegal, read};
+pub use flow::{ApplyError, apply, delete, delete_of_user, record_sign_in, split};
 pub use jobs::{ApplyFacts, DeletePersonsOf, RecordSignIn};
 use uuid::{Uuid, uuid};
-pub use warning::{Warning, WarningKind};
 
 /// Namespace of the ids that are derived here.
 const NAMESPACE: Uuid = uuid!("932979b4-65c3-4424-8467-0b66ec27bc22");

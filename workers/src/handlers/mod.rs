@@ -62,6 +62,8 @@ pub fn registry() -> Result<Registry, DuplicateHandler> {
         .on(devices::sweep_devices)?
         .on(email_verification::sweep_verifications)?
         .on(identify::apply_facts)?
+        .on(identify::delete_persons_of)?
+        .on(identify::record_sign_in)?
         .on(jobs::sweep_finished_jobs)?
         .on(lockout::sweep_lockouts)?
         .on(login::sweep_logins)?

@@ -1,0 +1,233 @@
+//! Use cases: applying facts, the merge of a sign-in, splitting and deleting a person.
+
+use std::collections::BTreeSet;
+
+use sea_orm::DbErr;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::{
+    ApplyFacts, NAMESPACE, RecordSignIn, accept,
+    event::{Warning, WarningKind},
+    fact::{Changes, Deed, Fact, is_illegal},
+    merge::{Limits, State, TooLarge},
+    store,
+};
+use crate::{
+    clock::Timestamp,
+    db::Tx,
+    jobs,
+    kernel::Kernel,
+    projects::{self, ProjectId},
+    users::{self, UserId},
+};
+
+/// Ids that one replay covers.
+const COMPONENT_IDS: usize = 20_000;
+/// How often a component is looked up again that grew meanwhile.
+const TRIES: usize = 8;
+
+/// Why facts are not applied.
+#[derive(Debug, thiserror::Error)]
+pub enum ApplyError {
+    /// A merge is too large, and was found to be so before.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
+    /// The database failed, or another worker was faster.
+    #[error("database: {0}")]
+    Database(#[from] DbErr),
+}
+
+/// Makes persons what these facts say: those that are later than all that their persons have seen are applied to them,
+/// and the components of the others are replayed. A merge that is too large is put aside into a job of its own.
+///
+/// # Errors
+/// When the database fails, or a merge that was put aside is still too large. Nothing may be committed then.
+pub async fn apply(kernel: &Kernel, tx: &Tx, job: &ApplyFacts) -> Result<(), ApplyError> {
+    let project_id = job.project_id;
+    let facts = store::pending(tx, project_id, &job.fact_ids).await?;
+    if facts.is_empty() {
+        return Ok(());
+    }
+    let before = store::load(tx, project_id, &ids_of(&facts)).await?;
+    // Another worker may have applied some before the locks were free.
+    let mut facts = store::pending(tx, project_id, &job.fact_ids).await?;
+    let late: Vec<Fact> = facts.iter().filter(|fact| !before.is_in_order(fact)).cloned().collect();
+    let mut aside = Vec::new();
+    if !late.is_empty() {
+        match replay(tx, project_id, &late).await {
+            Ok(replayed) => facts.retain(|fact| !replayed.contains(&fact.uuid)),
+            Err(ApplyError::TooLarge(_)) if !job.is_oversized => {
+                facts.retain(|fact| before.is_in_order(fact));
+                aside = late;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    let (mut after, mut warnings, mut applied) = (before.clone(), Vec::new(), Vec::new());
+    for fact in facts {
+        match after.apply(&fact, Limits::default()) {
+            Ok(about) => {
+                warnings.extend(about);
+                applied.push(fact.uuid);
+            }
+            Err(error) if job.is_oversized => return Err(error.into()),
+            Err(_) => aside.push(fact),
+        }
+    }
+    store::save(tx, &before, &after).await?;
+    store::mark_applied(tx, project_id, &applied).await?;
+    for fact in aside {
+        warnings.push(put_aside(kernel, tx, project_id, &fact).await?);
+    }
+    accept::insert_warnings(tx, project_id, &warnings).await?;
+    Ok(())
+}
+
+fn ids_of(facts: &[Fact]) -> BTreeSet<&str> {
+    facts.iter().flat_map(Fact::ids).collect()
+}
+
+/// Gives a fact a job of its own, which dies if the fact is still too large.
+async fn put_aside(kernel: &Kernel, tx: &Tx, project_id: ProjectId, fact: &Fact) -> Result<Warning, DbErr> {
+    let job = ApplyFacts { project_id, fact_ids: vec![fact.uuid], is_oversized: true };
+    jobs::enqueue(tx, kernel.clock.as_ref(), &job).await?;
+    Ok(Warning {
+        kind: WarningKind::MergeTooLarge,
+        event_uuid: fact.uuid,
+        distinct_id: fact.distinct_id.clone(),
+        detail: json!({ "limit_ids": COMPONENT_IDS, "other_distinct_id": fact.other() }),
+        at: fact.at,
+    })
+}
+
+/// Replays all facts that merges connect with these, in their order. Returns which facts that were.
+async fn replay(tx: &Tx, project_id: ProjectId, late: &[Fact]) -> Result<BTreeSet<Uuid>, ApplyError> {
+    let seeds = ids_of(late);
+    let blamed = TooLarge(late.first().map_or_else(Uuid::nil, |fact| fact.uuid));
+    for _ in 0..TRIES {
+        let component = store::closure(tx, project_id, &seeds, COMPONENT_IDS + 1).await?;
+        if component.len() > COMPONENT_IDS {
+            return Err(blamed.into());
+        }
+        let ids: BTreeSet<&str> = component.iter().map(String::as_str).collect();
+        let before = store::load(tx, project_id, &ids).await?;
+        let facts = store::facts_of(tx, project_id, &ids).await?;
+        // A fact may have arrived in between that connects it with further ids.
+        if !ids_of(&facts).is_subset(&ids) {
+            continue;
+        }
+        let mut after = State::of(project_id);
+        for (id, known) in &before.ids {
+            after.ids.entry(id.clone()).or_default().buried = known.buried;
+        }
+        let mut warnings = Vec::new();
+        for fact in &facts {
+            warnings.extend(after.apply(fact, Limits::default())?);
+        }
+        // All ids are here: what each became is written, not the way there.
+        after.moves.clear();
+        store::save(tx, &before, &after).await?;
+        let uuids: Vec<Uuid> = facts.iter().map(|fact| fact.uuid).collect();
+        store::forget_warnings(tx, project_id, &uuids).await?;
+        accept::insert_warnings(tx, project_id, &warnings).await?;
+        store::mark_applied(tx, project_id, &uuids).await?;
+        return Ok(uuids.into_iter().collect());
+    }
+    Err(DbErr::Custom("the component grows all the time".to_owned()).into())
+}
+
+/// Merges what an anonymous client did into the user who signed in with it. The fact's id is made of the session and the
+/// anonymous id, so that it exists once, beside whatever the client itself says.
+///
+/// # Errors
+/// As [`apply`].
+pub async fn record_sign_in(kernel: &Kernel, tx: &Tx, job: RecordSignIn) -> Result<(), ApplyError> {
+    let Some(project) = projects::find_by_token(&**tx, &job.project_token).await? else { return Ok(()) };
+    let (user, anonymous) = (job.user_id.to_string(), job.anonymous_distinct_id);
+    let uuid = Uuid::new_v5(&NAMESPACE, format!("signin:{}:{anonymous}", job.session_id).as_bytes());
+    if anonymous == user || is_illegal(&anonymous) {
+        return Ok(());
+    }
+    if let Ok(id) = anonymous.parse()
+        && users::find(&**tx, UserId(id)).await?.is_some()
+    {
+        let detail = json!({ "other_distinct_id": anonymous });
+        let kind = WarningKind::UserAsAnonymous;
+        let warning = Warning { kind, event_uuid: uuid, distinct_id: user, detail, at: job.at };
+        return Ok(accept::insert_warnings(tx, project.id, &[warning]).await?);
+    }
+    let deed = Deed::Merge { other: anonymous, is_unguarded: false };
+    let fact = Fact { uuid, at: job.at, distinct_id: user, deed, changes: Changes::default() };
+    publish(kernel, tx, project.id, fact).await
+}
+
+/// Adds a fact of Gatepost's own and applies it.
+async fn publish(kernel: &Kernel, tx: &Tx, project_id: ProjectId, fact: Fact) -> Result<(), ApplyError> {
+    let fact_ids = vec![fact.uuid];
+    accept::insert_facts(tx, project_id, &[fact]).await?;
+    apply(kernel, tx, &ApplyFacts { project_id, fact_ids, is_oversized: false }).await
+}
+
+/// Gives every id of a person but `main` a person of its own. Without a `main`, the properties go, too. False when there
+/// is no such person, or `main` is not its id.
+///
+/// # Errors
+/// As [`apply`].
+pub async fn split(
+    kernel: &Kernel,
+    tx: &Tx,
+    (project_id, person_id): (ProjectId, Uuid),
+    main: Option<&str>,
+) -> Result<bool, ApplyError> {
+    let ids = store::ids_of_person(tx, project_id, person_id).await?;
+    let before = store::load(tx, project_id, &ids.iter().map(String::as_str).collect()).await?;
+    let kept = main.or(ids.first().map(String::as_str)).filter(|main| ids.iter().any(|id| id == main));
+    let (Some(kept), Some(person)) = (kept, before.persons.get(&person_id)) else { return Ok(false) };
+    let unset = if main.is_some() { Vec::new() } else { person.properties.keys().cloned().collect() };
+    let others = ids.iter().filter(|id| *id != kept).cloned().collect();
+    let fact = Fact {
+        uuid: crate::ids::next(),
+        // After everything that the person has seen, also from a gateway whose clock is ahead.
+        at: kernel.clock.now().max(Timestamp(person.last.0.0 + 1)),
+        distinct_id: kept.to_owned(),
+        deed: Deed::Split,
+        changes: Changes { unset, ids: others, ..Changes::default() },
+    };
+    publish(kernel, tx, project_id, fact).await?;
+    Ok(true)
+}
+
+/// Deletes a person with all that it was made of; nothing that happened until now brings it back. False when there is no
+/// such person.
+///
+/// # Errors
+/// When the database fails.
+pub async fn delete(kernel: &Kernel, tx: &Tx, (project_id, person_id): (ProjectId, Uuid)) -> Result<bool, DbErr> {
+    let ids = store::ids_of_person(tx, project_id, person_id).await?;
+    let ids: BTreeSet<&str> = ids.iter().map(String::as_str).collect();
+    let before = store::load(tx, project_id, &ids).await?;
+    if !before.persons.contains_key(&person_id) || before.persons.len() > 1 {
+        return if before.persons.is_empty() {
+            Ok(false)
+        } else {
+            Err(DbErr::Custom("the person was merged".to_owned()))
+        };
+    }
+    let last = before.persons.values().map(|person| person.last.0).max();
+    let until = kernel.clock.now().max(last.unwrap_or(Timestamp(0)));
+    store::bury(tx, project_id, &ids, until).await?;
+    Ok(true)
+}
+
+/// Deletes the persons of a user in all projects. Nothing brings them back, whenever it happens.
+///
+/// # Errors
+/// When the database fails.
+pub async fn delete_of_user(kernel: &Kernel, tx: &Tx, user_id: UserId) -> Result<(), DbErr> {
+    let id = user_id.to_string();
+    for person in store::persons_of_id(tx, &id).await? {
+        delete(kernel, tx, person).await?;
+    }
+    store::entomb(tx, ProjectId(Uuid::nil()), &BTreeSet::from([id.as_str()]), Timestamp(i64::MAX)).await
+}

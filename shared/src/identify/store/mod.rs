@@ -1,0 +1,265 @@
+//! Queries on what persons are made of.
+
+mod state;
+
+use std::collections::{BTreeSet, HashMap};
+
+use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, Value};
+pub(in crate::identify) use state::{load, save};
+use uuid::Uuid;
+
+use super::{
+    event::WarningKind,
+    fact::{Changes, Deed, Fact},
+};
+use crate::{clock::Timestamp, db::Tx, projects::ProjectId};
+
+/// Ids that one statement names.
+pub(in crate::identify) const IDS: usize = 5_000;
+
+/// `($1, $2), ($3, $4), …`
+pub(in crate::identify) fn rows(count: usize, columns: usize) -> String {
+    let row = |number: usize| format!("({})", places(number * columns + 1, columns));
+    (0..count).map(row).collect::<Vec<_>>().join(", ")
+}
+
+/// `$3, $4, …`
+pub(in crate::identify) fn places(first: usize, count: usize) -> String {
+    (first..first + count).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ")
+}
+
+/// Ids in portions that a statement can name.
+pub(in crate::identify) fn chunks<'a>(ids: &BTreeSet<&'a str>) -> Vec<Vec<&'a str>> {
+    ids.iter().copied().collect::<Vec<_>>().chunks(IDS).map(<[&str]>::to_vec).collect()
+}
+
+/// Runs a query whose first value is the project and whose others are ids.
+pub(in crate::identify) async fn query_ids(
+    tx: &Tx,
+    sql: String,
+    project_id: ProjectId,
+    ids: &[&str],
+) -> Result<Vec<QueryResult>, DbErr> {
+    let values = std::iter::once(Value::from(project_id.0)).chain(ids.iter().map(|id| Value::from(*id)));
+    tx.query_all_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await
+}
+
+/// The name of a deed in the table.
+pub(in crate::identify) fn kind(deed: &Deed) -> &'static str {
+    match deed {
+        Deed::Set => "set",
+        Deed::Merge { is_unguarded: false, .. } => "merge",
+        Deed::Merge { is_unguarded: true, .. } => "merge_unguarded",
+        Deed::Personless => "personless",
+        Deed::Split => "split",
+        Deed::Detached => "detached",
+    }
+}
+
+/// Until when events of these ids count for nothing, in this project or in all.
+pub(in crate::identify) async fn tombstones(
+    tx: &Tx,
+    project_id: ProjectId,
+    ids: &BTreeSet<&str>,
+) -> Result<HashMap<String, Timestamp>, DbErr> {
+    let mut found: HashMap<String, Timestamp> = HashMap::new();
+    for ids in chunks(ids) {
+        let sql = format!(
+            "SELECT distinct_id, until FROM person_tombstones
+             WHERE project_id IN ($1, ${}) AND distinct_id IN ({})",
+            ids.len() + 2,
+            places(2, ids.len())
+        );
+        let values = std::iter::once(Value::from(project_id.0)).chain(ids.iter().map(|id| Value::from(*id)));
+        let statement =
+            Statement::from_sql_and_values(tx.get_database_backend(), sql, values.chain([Value::from(Uuid::nil())]));
+        for row in tx.query_all_raw(statement).await? {
+            let (id, until) = (row.try_get("", "distinct_id")?, Timestamp(row.try_get("", "until")?));
+            let latest = found.entry(id).or_insert(until);
+            *latest = until.max(*latest);
+        }
+    }
+    Ok(found)
+}
+
+/// Facts that are not applied yet, in their order.
+pub(in crate::identify) async fn pending(tx: &Tx, project_id: ProjectId, uuids: &[Uuid]) -> Result<Vec<Fact>, DbErr> {
+    let sql = format!(
+        "SELECT uuid, kind, at, distinct_id, other, changes FROM person_facts
+         WHERE project_id = $1 AND is_applied = $2 AND uuid IN ({})",
+        places(3, uuids.len())
+    );
+    let fixed: [Value; 2] = [project_id.0.into(), false.into()];
+    let values = fixed.into_iter().chain(uuids.iter().map(|uuid| (*uuid).into()));
+    let rows = tx.query_all_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+    sorted(&rows)
+}
+
+/// All facts about these ids, in their order.
+pub(in crate::identify) async fn facts_of(
+    tx: &Tx,
+    project_id: ProjectId,
+    ids: &BTreeSet<&str>,
+) -> Result<Vec<Fact>, DbErr> {
+    let mut rows = Vec::new();
+    for ids in chunks(ids) {
+        let sql = format!(
+            "SELECT uuid, kind, at, distinct_id, other, changes FROM person_facts
+             WHERE project_id = $1 AND distinct_id IN ({})",
+            places(2, ids.len())
+        );
+        rows.extend(query_ids(tx, sql, project_id, &ids).await?);
+    }
+    sorted(&rows)
+}
+
+fn sorted(rows: &[QueryResult]) -> Result<Vec<Fact>, DbErr> {
+    let mut facts = rows.iter().map(fact).collect::<Result<Vec<_>, _>>()?;
+    facts.sort_unstable_by_key(Fact::moment);
+    Ok(facts)
+}
+
+fn fact(row: &QueryResult) -> Result<Fact, DbErr> {
+    let other = row.try_get::<Option<String>>("", "other")?;
+    let kind = row.try_get::<String>("", "kind")?;
+    let deed = match (kind.as_str(), other) {
+        ("merge", Some(other)) => Deed::Merge { other, is_unguarded: false },
+        ("merge_unguarded", Some(other)) => Deed::Merge { other, is_unguarded: true },
+        ("personless", _) => Deed::Personless,
+        ("split", _) => Deed::Split,
+        _ => Deed::Set,
+    };
+    let changes = match row.try_get::<Option<String>>("", "changes")? {
+        Some(text) => serde_json::from_str(&text).map_err(|err| DbErr::Custom(format!("changes of a fact: {err}")))?,
+        None => Changes::default(),
+    };
+    Ok(Fact {
+        uuid: row.try_get("", "uuid")?,
+        at: Timestamp(row.try_get("", "at")?),
+        distinct_id: row.try_get("", "distinct_id")?,
+        deed,
+        changes,
+    })
+}
+
+/// All ids that merges connect with these, or the first `limit` of them.
+pub(in crate::identify) async fn closure(
+    tx: &Tx,
+    project_id: ProjectId,
+    ids: &BTreeSet<&str>,
+    limit: usize,
+) -> Result<BTreeSet<String>, DbErr> {
+    let ids: Vec<_> = ids.iter().copied().collect();
+    let seeds = ids.iter().enumerate().map(|(number, _)| format!("(${})", number + 2)).collect::<Vec<_>>().join(", ");
+    let sql = format!(
+        "WITH RECURSIVE connected(id) AS (
+           VALUES {seeds}
+           UNION
+           SELECT CASE WHEN fact.distinct_id = connected.id THEN fact.other ELSE fact.distinct_id END
+           FROM connected JOIN person_facts fact
+             ON fact.project_id = $1 AND fact.other IS NOT NULL
+                AND (fact.distinct_id = connected.id OR fact.other = connected.id)
+         )
+         SELECT id FROM connected LIMIT {limit}"
+    );
+    let rows = query_ids(tx, sql, project_id, &ids).await?;
+    rows.iter().map(|row| row.try_get("", "id")).collect()
+}
+
+/// Records that facts are applied.
+pub(in crate::identify) async fn mark_applied(tx: &Tx, project_id: ProjectId, uuids: &[Uuid]) -> Result<(), DbErr> {
+    for uuids in uuids.chunks(IDS) {
+        let sql = format!(
+            "UPDATE person_facts SET is_applied = $1 WHERE project_id = $2 AND uuid IN ({})",
+            places(3, uuids.len())
+        );
+        let fixed: [Value; 2] = [true.into(), project_id.0.into()];
+        let values = fixed.into_iter().chain(uuids.iter().map(|uuid| (*uuid).into()));
+        tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+    }
+    Ok(())
+}
+
+/// Forgets the warnings that an earlier order of these facts led to.
+pub(in crate::identify) async fn forget_warnings(tx: &Tx, project_id: ProjectId, uuids: &[Uuid]) -> Result<(), DbErr> {
+    for uuids in uuids.chunks(IDS) {
+        let sql = format!(
+            "DELETE FROM ingestion_warnings WHERE project_id = $1 AND kind IN ($2, $3) AND event_uuid IN ({})",
+            places(4, uuids.len())
+        );
+        let kinds = [WarningKind::AlreadyIdentified, WarningKind::PropertiesSize].map(|kind| kind.as_str().into());
+        let values =
+            std::iter::once(Value::from(project_id.0)).chain(kinds).chain(uuids.iter().map(|uuid| (*uuid).into()));
+        tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+    }
+    Ok(())
+}
+
+/// The ids of a person, sorted.
+pub(in crate::identify) async fn ids_of_person(
+    tx: &Tx,
+    project_id: ProjectId,
+    person_id: Uuid,
+) -> Result<Vec<String>, DbErr> {
+    let sql =
+        "SELECT distinct_id FROM person_distinct_ids WHERE person_id = $1 AND project_id = $2 ORDER BY distinct_id";
+    let values: [Value; 2] = [person_id.into(), project_id.0.into()];
+    let rows = tx.query_all_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+    rows.iter().map(|row| row.try_get("", "distinct_id")).collect()
+}
+
+/// The persons that an id belongs to, in all projects.
+pub(in crate::identify) async fn persons_of_id(tx: &Tx, id: &str) -> Result<Vec<(ProjectId, Uuid)>, DbErr> {
+    let sql = "SELECT project_id, person_id FROM person_distinct_ids
+               WHERE distinct_id = $1 AND person_id IS NOT NULL ORDER BY project_id";
+    let rows = tx.query_all_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, [id.into()])).await?;
+    let read = |row: &QueryResult| Ok((ProjectId(row.try_get("", "project_id")?), row.try_get("", "person_id")?));
+    rows.iter().map(read).collect()
+}
+
+/// Deletes what is known of ids until then.
+pub(in crate::identify) async fn bury(
+    tx: &Tx,
+    project_id: ProjectId,
+    ids: &BTreeSet<&str>,
+    until: Timestamp,
+) -> Result<(), DbErr> {
+    entomb(tx, project_id, ids, until).await?;
+    for ids in chunks(ids) {
+        let of = places(2, ids.len());
+        for sql in [
+            format!("DELETE FROM person_facts WHERE project_id = $1 AND distinct_id IN ({of}) AND at <= {}", until.0),
+            format!("DELETE FROM distinct_id_uses WHERE project_id = $1 AND distinct_id IN ({of})"),
+            format!(
+                "DELETE FROM persons WHERE id IN (SELECT person_id FROM person_distinct_ids
+                   WHERE project_id = $1 AND distinct_id IN ({of}))"
+            ),
+            format!("DELETE FROM person_distinct_ids WHERE project_id = $1 AND distinct_id IN ({of})"),
+        ] {
+            let values = std::iter::once(Value::from(project_id.0)).chain(ids.iter().map(|id| Value::from(*id)));
+            tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Lets events of ids count for nothing until then.
+pub(in crate::identify) async fn entomb(
+    tx: &Tx,
+    project_id: ProjectId,
+    ids: &BTreeSet<&str>,
+    until: Timestamp,
+) -> Result<(), DbErr> {
+    for ids in chunks(ids) {
+        let values: Vec<Value> =
+            ids.iter().flat_map(|id| -> [Value; 3] { [(*id).into(), project_id.0.into(), until.0.into()] }).collect();
+        let sql = format!(
+            "INSERT INTO person_tombstones (distinct_id, project_id, until) VALUES {}
+             ON CONFLICT (distinct_id, project_id) DO UPDATE SET until = excluded.until
+             WHERE person_tombstones.until < excluded.until",
+            rows(ids.len(), 3)
+        );
+        tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+    }
+    Ok(())
+}
