@@ -6,12 +6,13 @@
 //! ```text
 //! kernel   ids clock secret key_format fault client audit config db jobs broker rate_limit telemetry lifecycle
 //!    ▲
-//! users  domains  orgs  projects ◄── password  passkey  email_mfa  totp  backup_codes  lockout  secret_keys ◄── sessions  devices
-//! users  domains  orgs  projects ◄── password  passkey  email_mfa  totp  backup_codes  lockout  identify
-//!                   ▲                   ▲
-//!                   └── sessions  devices
-//!                   ▲
-//!        two_factor  login  recovery  email_verification  signup  step_up  password_change  api_keys
+//! users  domains  orgs  projects
+//!    ▲
+//! password  passkey  email_mfa  totp  backup_codes  lockout  secret_keys  identify
+//!    ▲
+//! sessions  devices
+//!    ▲
+//! two_factor  login  recovery  email_verification  signup  step_up  password_change  api_keys
 //! ```
 //!
 //! A slice reaches another one only through the functions its `mod.rs` exports; `entity` and `store` are private.
