@@ -22,11 +22,7 @@ const CAUSES: [(&str, &str, &str); 10] = [
     ("organization_members_insert_generation", "organization_members", "INSERT"),
     ("organization_members_update_generation", "organization_members", "UPDATE"),
     ("organization_members_delete_generation", "organization_members", "DELETE"),
-    (
-        "organizations_api_keys_generation",
-        "organizations",
-        "UPDATE OF allows_member_api_keys, allows_query_api_keys",
-    ),
+    ("organizations_api_keys_generation", "organizations", "UPDATE OF allows_member_api_keys, allows_query_api_keys"),
     ("organizations_delete_generation", "organizations", "DELETE"),
     ("projects_delete_generation", "projects", "DELETE"),
 ];

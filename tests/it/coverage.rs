@@ -69,7 +69,12 @@ fn with_values(template: &str) -> String {
 }
 
 fn public_operations() -> Vec<String> {
-    let list = fs::read_to_string(tree::root().join("tests/public-operations.txt")).unwrap_or_default();
+    listed("tests/public-operations.txt")
+}
+
+/// The operations on a list of the repository.
+fn listed(file: &str) -> Vec<String> {
+    let list = fs::read_to_string(tree::root().join(file)).unwrap_or_default();
     list.lines().filter(|line| !line.starts_with('#')).map(str::to_owned).collect()
 }
 
@@ -125,6 +130,70 @@ async fn every_operation_refuses_strangers_unless_it_is_listed_as_public() {
     let known: BTreeSet<_> = operations.iter().map(|operation| &operation.id).collect();
     let stale: Vec<_> = public.iter().filter(|id| !known.contains(id)).collect();
     assert!(stale.is_empty(), "public operations that do not exist: {stale:?}");
+}
+
+/// D13, T-KEY-04: every operation has a scope or is on the reviewed list of those that refuse keys; those refuse a key with
+/// all scopes, and the others a key that has all scopes but theirs.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_operation_has_a_scope_or_refuses_keys() {
+    let app = TestApp::new().await;
+    let ada = app.browser();
+    ada.sign_up_verified("ada@example.com").await;
+    ada.log_in("ada@example.com", harness::PASSWORD).await;
+    let key = async |scopes: Value| {
+        let body = serde_json::json!({ "label": "x", "scopes": scopes });
+        let created = ada.post("/api/users/@me/api_keys", body).await.expect(201).json();
+        app.drain().await;
+        created["value"].as_str().unwrap_or_default().to_owned()
+    };
+    let everything = app.browser().plain().bearer(&key(serde_json::json!(["*"])).await);
+    let public = public_operations();
+    let keyless = listed("tests/keyless-operations.txt");
+    assert!(keyless.is_sorted(), "the list of operations that refuse keys is not sorted");
+    let document = gateway::spec::document().unwrap();
+    let operations = operations(&document);
+    for operation in &operations {
+        let need = gateway::security::scopes::of(&operation.id);
+        assert_ne!(need.is_some(), keyless.contains(&operation.id), "{}: a scope, or on the list", operation.id);
+        let scope = match need {
+            None if public.contains(&operation.id) => continue,
+            None => {
+                let answer = operation.call(&everything, "{}").await;
+                answer.expect_problem(403, "api_key_not_accepted");
+                continue;
+            }
+            Some(gateway::security::scopes::Need::AnyKey) => continue,
+            Some(gateway::security::scopes::Need::Scope(scope)) => scope,
+        };
+        let others: Vec<_> = shared::orgs::OBJECTS
+            .iter()
+            .flat_map(|object| [format!("{object}:read"), format!("{object}:write")])
+            .filter(|other| {
+                other != scope
+                    && Some(other.as_str())
+                        != scope.strip_suffix(":read").map(|object| format!("{object}:write")).as_deref()
+            })
+            .collect();
+        let path = keys_path(&ada).await;
+        ada.patch(&path, serde_json::json!({ "scopes": others })).await.expect(200);
+        let answer = operation.call(&everything, "{}").await;
+        let problem = answer.expect_problem(403, "missing_scope");
+        assert!(problem["detail"].as_str().unwrap_or_default().contains(scope), "{}: {problem}", operation.id);
+        ada.patch(&path, serde_json::json!({ "scopes": [scope] })).await.expect(200);
+        let answer = operation.call(&everything, "{}").await;
+        assert_ne!(answer.json()["code"], "missing_scope", "{}", operation.id);
+        ada.patch(&path, serde_json::json!({ "scopes": ["*"] })).await.expect(200);
+    }
+    let known: BTreeSet<_> = operations.iter().map(|operation| operation.id.as_str()).collect();
+    let scoped = gateway::security::scopes::SCOPES.iter().map(|(id, _)| *id);
+    let stale: Vec<_> = keyless.iter().map(String::as_str).chain(scoped).filter(|id| !known.contains(id)).collect();
+    assert!(stale.is_empty(), "operations that do not exist: {stale:?}");
+}
+
+/// Where the one key of this user is managed.
+async fn keys_path(browser: &Caller<'_>) -> String {
+    let keys = browser.get("/api/users/@me/api_keys").await.expect(200).json();
+    format!("/api/users/@me/api_keys/{}", keys.pointer("/items/0/id").and_then(Value::as_str).unwrap_or_default())
 }
 
 /// A21: for every operation, called by strangers and by the administrator with what it cannot accept

@@ -1,6 +1,7 @@
 //! The integration tests: one binary, a module per feature, names that are sentences.
 
 mod acceptance;
+mod api_keys;
 mod backup_codes;
 mod broker;
 mod browser;
@@ -17,6 +18,7 @@ mod mail;
 mod passkey;
 mod password;
 mod recovery;
+mod secret_keys;
 mod sessions;
 mod signup;
 mod step_up;

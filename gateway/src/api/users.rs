@@ -14,7 +14,11 @@ use time::OffsetDateTime;
 use uuid::Uuid;
 
 use super::{Tag, recovery::NoContent};
-use crate::{problem::problem, security::{Caller, Session}, state::AppState};
+use crate::{
+    problem::problem,
+    security::{Caller, Session},
+    state::AppState,
+};
 
 /// A user.
 #[derive(Object)]

@@ -124,7 +124,10 @@ mod tests {
     #[test]
     fn a_key_is_found_in_json_and_forms() {
         let in_body = |text: &str| Some(Presented::ApiKey(text.to_owned(), Place::Body));
-        assert_eq!(in_text("application/json", br#"{"personal_api_key":"gpx_a","secret_api_key":"b"}"#), in_body("gpx_a"));
+        assert_eq!(
+            in_text("application/json", br#"{"personal_api_key":"gpx_a","secret_api_key":"b"}"#),
+            in_body("gpx_a")
+        );
         assert_eq!(in_text("application/json", br#"{"personal_api_key":7}"#), in_body(""));
         assert_eq!(in_text("application/x-www-form-urlencoded", b"a=1&personal_api_key=gpx%5Fa"), in_body("gpx_a"));
         let secret = Some(Presented::SecretKey("gps_a".to_owned()));

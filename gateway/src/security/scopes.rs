@@ -56,7 +56,10 @@ mod tests {
     fn the_table_is_sorted_and_names_scopes_that_exist() {
         assert!(SCOPES.is_sorted_by(|left, right| left.0 < right.0));
         for (id, need) in SCOPES {
-            assert!(*need == Need::AnyKey || matches!(need, Need::Scope(scope) if shared::orgs::is_scope(scope)), "{id}");
+            assert!(
+                *need == Need::AnyKey || matches!(need, Need::Scope(scope) if shared::orgs::is_scope(scope)),
+                "{id}"
+            );
             assert_eq!(of(id), Some(*need));
         }
         assert_eq!(of("nowhere"), None);

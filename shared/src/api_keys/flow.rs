@@ -96,10 +96,8 @@ pub async fn create(
     let (now, user) = (kernel.clock.now(), &principal.user);
     let api_key = key_format::mint(PREFIX);
     let tx = kernel.db.write_tx().await?;
-    let reach = Reach {
-        organizations: wish.organizations.unwrap_or_default(),
-        projects: wish.projects.unwrap_or_default(),
-    };
+    let reach =
+        Reach { organizations: wish.organizations.unwrap_or_default(), projects: wish.projects.unwrap_or_default() };
     let reach = check_reach(&tx, principal, reach).await?;
     make_room(kernel, &tx, user, now).await?;
     let id = ApiKeyId::next();
@@ -150,9 +148,7 @@ pub async fn update(
     if wish.organizations.is_some() || wish.projects.is_some() {
         let reach = Reach {
             organizations: wish.organizations.unwrap_or_else(|| present.organizations()),
-            projects: wish
-                .projects
-                .unwrap_or_else(|| present.projects().into_iter().map(ProjectId).collect()),
+            projects: wish.projects.unwrap_or_else(|| present.projects().into_iter().map(ProjectId).collect()),
         };
         let reach = check_reach(&tx, principal, reach).await?;
         change.organization_ids = Set(join(&reach.organizations));

@@ -25,8 +25,6 @@ pub use config::ApiKeysConfig;
 pub use entity::{ApiKeyId, Model as ApiKey, State};
 pub use error::{API_KEY_EXPIRED, API_KEY_NOT_FOUND, ApiKeyError, INVALID_API_KEY, INVALID_SCOPE, PROBLEMS, Place};
 pub use expiry::{KeyNotice, Swept, notice, sweep};
-pub use flow::{
-    Created, Reach, TouchingKey, Wish, create, delete, find, list, report_leak, roll, touching, update,
-};
+pub use flow::{Created, Reach, TouchingKey, Wish, create, delete, find, list, report_leak, roll, touching, update};
 pub use jobs::{NotifyKeyCreated, NotifyKeyExpired, NotifyKeyExpiring, NotifyKeyExposed, SweepKeyExpiry};
 pub use verify::{KeyCache, KeyPrincipal, authenticate, is_candidate, note_refusal};

@@ -100,8 +100,7 @@ pub(super) async fn change<C: ConnectionTrait>(
 
 /// Deletes a key of the user. False when they have no such key.
 pub(super) async fn delete<C: ConnectionTrait>(db: &C, user_id: UserId, id: ApiKeyId) -> Result<bool, DbErr> {
-    let result =
-        Entity::delete_many().filter(Column::Id.eq(id)).filter(Column::UserId.eq(user_id)).exec(db).await?;
+    let result = Entity::delete_many().filter(Column::Id.eq(id)).filter(Column::UserId.eq(user_id)).exec(db).await?;
     Ok(result.rows_affected == 1)
 }
 

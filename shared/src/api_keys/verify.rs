@@ -216,12 +216,7 @@ async fn look_up(
 }
 
 /// Finds a key of a former installation by its slow hash, and stores the fast one in its place.
-async fn upgrade(
-    kernel: &Kernel,
-    cache: &KeyCache,
-    client: &Client,
-    search: &Search<'_>,
-) -> Result<(), ApiKeyError> {
+async fn upgrade(kernel: &Kernel, cache: &KeyCache, client: &Client, search: &Search<'_>) -> Result<(), ApiKeyError> {
     let candidates = store::find_legacy(kernel.db.reader(), &key_format::mask(search.text)).await?;
     if candidates.is_empty() {
         return Ok(());

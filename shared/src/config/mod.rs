@@ -25,7 +25,8 @@ use crate::{
     api_keys::ApiKeysConfig, broker::BrokerConfig, db::DatabaseConfig, devices::DevicesConfig, domains::DomainsConfig,
     email_mfa::EmailMfaConfig, email_verification::EmailVerificationConfig, jobs::JobsConfig, lockout::LockoutConfig,
     login::LoginConfig, mail::MailConfig, passkey::PasskeyConfig, password::PasswordConfig, recovery::RecoveryConfig,
-    secret::Redacted, secret_keys::SecretKeysConfig, sessions::SessionsConfig, totp::TotpConfig, two_factor::TwoFactorConfig,
+    secret::Redacted, secret_keys::SecretKeysConfig, sessions::SessionsConfig, totp::TotpConfig,
+    two_factor::TwoFactorConfig,
 };
 
 /// The whole configuration; `shared/config.default.toml` describes every key.

@@ -22,7 +22,8 @@ mod store;
 pub use actor::{Actor, Credential};
 pub use entity::{Model as Organization, OrgId};
 pub use error::{
-    API_KEY_IN_QUERY_NOT_ALLOWED, API_KEY_OUT_OF_REACH, API_KEYS_NOT_ALLOWED, ORGANIZATION_NOT_FOUND, OrgError, PROBLEMS,
+    API_KEY_IN_QUERY_NOT_ALLOWED, API_KEY_OUT_OF_REACH, API_KEYS_NOT_ALLOWED, ORGANIZATION_NOT_FOUND, OrgError,
+    PROBLEMS,
 };
 pub use flow::{Access, allow_api_key, create, list_reachable, require, require_for_project};
 pub use role::{Permission, Role};

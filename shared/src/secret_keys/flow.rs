@@ -68,8 +68,7 @@ impl SecretPrincipal {
     /// Who acts by this key: the project.
     #[must_use]
     pub fn actor(&self) -> Actor {
-        let credential =
-            Credential::SecretKey { secret_key_id: self.key.id.0, project_id: self.key.project_id.0 };
+        let credential = Credential::SecretKey { secret_key_id: self.key.id.0, project_id: self.key.project_id.0 };
         Actor { user_id: None, is_instance_admin: false, credential }
     }
 }
@@ -201,9 +200,9 @@ pub async fn create(
         rolled_at: Set(None),
         used_at: Set(None),
     };
-    store::insert(&*tx, row).await.map_err(|err| {
-        if is_unique_violation(&err) { SecretKeyError::LabelTaken } else { err.into() }
-    })?;
+    store::insert(&*tx, row)
+        .await
+        .map_err(|err| if is_unique_violation(&err) { SecretKeyError::LabelTaken } else { err.into() })?;
     let key = store::find(&*tx, project_id, id).await?.ok_or(SecretKeyError::NotFound)?;
     record(kernel, &tx, (client, actor), "secret_keys.create", facts(&key)).await?;
     tx.commit().await?;
