@@ -40,8 +40,8 @@ use serde_json::Value;
 use crate::{
     middleware::{
         access_log::AccessLog, client::IdentifyClient, csrf::RefuseForeign, diagnose::Diagnose, edge::Edge,
-        key_trace::KeyTrace, limits::Limits, panic::CatchPanic, path::NormalisePath, request_id::AssignRequestId,
-        security_headers::SecurityHeaders, timeout::Timeout,
+        idempotency::Idempotency, key_trace::KeyTrace, limits::Limits, panic::CatchPanic, path::NormalisePath,
+        request_id::AssignRequestId, security_headers::SecurityHeaders, timeout::Timeout,
     },
     operations::Operations,
 };
@@ -76,6 +76,7 @@ fn guard(routes: Route, document: &Value, state: AppState) -> BoxEndpoint<'stati
     let operations = Arc::new(Operations::of(document).with(OTHER_ADDRESSES));
     // From the inside out; see `middleware` for the same list from the outside in.
     let guarded = routes
+        .with(Idempotency)
         .with(Diagnose(Arc::clone(&operations)))
         .with(KeyTrace)
         .with(RefuseForeign { public_origin: http.origin() })

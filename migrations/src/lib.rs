@@ -32,6 +32,7 @@ mod m20261126_000101_create_two_factor_passkeys;
 mod m20261126_000401_create_api_keys;
 mod m20261126_000402_create_project_secret_keys;
 mod m20261126_000403_extend_generations;
+mod m20261126_000404_create_idempotency_keys;
 mod m20261126_000601_create_events;
 mod m20261126_000602_create_person_facts;
 mod m20261126_000603_create_distinct_id_uses;
@@ -80,6 +81,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000401_create_api_keys::Migration),
             Box::new(m20261126_000402_create_project_secret_keys::Migration),
             Box::new(m20261126_000403_extend_generations::Migration),
+            Box::new(m20261126_000404_create_idempotency_keys::Migration),
             Box::new(m20261126_000601_create_events::Migration),
             Box::new(m20261126_000602_create_person_facts::Migration),
             Box::new(m20261126_000603_create_distinct_id_uses::Migration),

@@ -6,7 +6,7 @@
 //! ```text
 //! kernel   ids clock secret key_format fault client audit config db jobs broker rate_limit telemetry lifecycle
 //!    ▲
-//! users  domains  orgs  projects
+//! users  domains  orgs  projects  idempotency
 //!    ▲
 //! password  passkey  email_mfa  totp  backup_codes  lockout  secret_keys  identify
 //!    ▲
@@ -30,6 +30,7 @@ pub mod domains;
 pub mod email_mfa;
 pub mod email_verification;
 pub mod fault;
+pub mod idempotency;
 pub mod identify;
 pub mod ids;
 pub mod jobs;
@@ -72,6 +73,7 @@ pub const CATALOG: &[CatalogEntry] = &[
     entry::<email_mfa::SendLoginCode>(),
     entry::<email_verification::SendVerification>(),
     entry::<email_verification::SweepVerifications>(),
+    entry::<idempotency::SweepIdempotencyKeys>(),
     entry::<identify::ApplyFacts>(),
     entry::<identify::DeletePersonsOf>(),
     entry::<identify::RecordSignIn>(),
@@ -105,6 +107,7 @@ pub fn problems() -> Vec<&'static ProblemKind> {
         devices::PROBLEMS,
         domains::PROBLEMS,
         email_verification::PROBLEMS,
+        idempotency::PROBLEMS,
         jobs::problems::PROBLEMS,
         lockout::PROBLEMS,
         login::PROBLEMS,

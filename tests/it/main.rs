@@ -11,6 +11,7 @@ mod edge;
 mod email_mfa;
 mod email_verification;
 mod faults;
+mod idempotency;
 mod jobs;
 mod lockout;
 mod login;

@@ -46,6 +46,7 @@ const fn slice(layer: u8, name: &'static str, extras: &'static [&'static str]) -
 const SLICES: &[Slice] = &[
     // who
     slice(0, "domains", &[]),
+    slice(0, "idempotency", &[]),
     slice(0, "orgs", &["actor", "role", "scope"]),
     slice(0, "projects", &[]),
     slice(0, "users", &["email"]),

@@ -13,6 +13,7 @@ use shared::{
     db::Tx,
     devices::SweepDevices,
     email_verification::SweepVerifications,
+    idempotency::SweepIdempotencyKeys,
     jobs::{Job, JobId, enqueue_at, sweep::SweepFinishedJobs},
     kernel::Kernel,
     lockout::SweepLockouts,
@@ -31,6 +32,7 @@ pub const SCHEDULE: &[Tick] = &[
     Tick::every::<SweepFinishedJobs>(Duration::from_secs(300)),
     Tick::every::<SweepDevices>(HOUR),
     Tick::every::<SweepKeyExpiry>(HOUR),
+    Tick::every::<SweepIdempotencyKeys>(HOUR),
     Tick::every::<SweepLockouts>(HOUR),
     Tick::every::<SweepLogins>(HOUR),
     Tick::every::<SweepPasskeyCeremonies>(HOUR),
@@ -59,6 +61,7 @@ macro_rules! scheduled {
 scheduled!(
     SweepFinishedJobs,
     SweepDevices,
+    SweepIdempotencyKeys,
     SweepLockouts,
     SweepLogins,
     SweepPasskeyCeremonies,

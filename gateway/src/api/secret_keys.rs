@@ -119,12 +119,12 @@ impl ProjectSecretKeyCreated {
 /// Operations on secret keys of projects.
 pub struct SecretKeysApi;
 
-#[OpenApi(prefix_path = "/api/projects/:project_id/secret_keys", tag = "Tag::SecretKeys")]
+#[OpenApi(prefix_path = "/api/projects", tag = "Tag::SecretKeys")]
 impl SecretKeysApi {
     /// List a project's secret keys
     ///
     /// The secret keys of a project, the newest first. For admins of its organization.
-    #[oai(path = "/", method = "get", operation_id = "listProjectSecretKeys")]
+    #[oai(path = "/:project_id/secret_keys", method = "get", operation_id = "listProjectSecretKeys")]
     async fn list(
         &self,
         state: Data<&AppState>,
@@ -147,7 +147,7 @@ impl SecretKeysApi {
     ///
     /// The secret is shown in this answer and never again. It belongs to the project and stays when its creator leaves. For
     /// admins of the organization; needs a recent proof of identity.
-    #[oai(path = "/", method = "post", operation_id = "createProjectSecretKey")]
+    #[oai(path = "/:project_id/secret_keys", method = "post", operation_id = "createProjectSecretKey")]
     async fn create(
         &self,
         state: Data<&AppState>,
@@ -167,7 +167,7 @@ impl SecretKeysApi {
     /// Delete a project's secret key
     ///
     /// It is refused from the next request on. For admins of the organization; needs a recent proof of identity.
-    #[oai(path = "/:secret_key_id", method = "delete", operation_id = "deleteProjectSecretKey")]
+    #[oai(path = "/:project_id/secret_keys/:secret_key_id", method = "delete", operation_id = "deleteProjectSecretKey")]
     async fn delete(
         &self,
         state: Data<&AppState>,
@@ -187,7 +187,11 @@ impl SecretKeysApi {
     ///
     /// Gives the key another secret, shown in this answer and never again; the former one is refused from the next request
     /// on. For admins of the organization; needs a recent proof of identity.
-    #[oai(path = "/:secret_key_id/roll", method = "post", operation_id = "rollProjectSecretKey")]
+    #[oai(
+        path = "/:project_id/secret_keys/:secret_key_id/roll",
+        method = "post",
+        operation_id = "rollProjectSecretKey"
+    )]
     async fn roll(
         &self,
         state: Data<&AppState>,

@@ -12,6 +12,7 @@
 //! csrf               no state changes on behalf of another site
 //! key_trace          what became of a personal API key: audit, and a warning about keys in the query
 //! diagnose           names the fields when a body does not fit
+//! idempotency        what is sent again has its effect once
 //!   routes
 //! ```
 
@@ -20,6 +21,7 @@ pub mod client;
 pub mod csrf;
 pub mod diagnose;
 pub mod edge;
+pub mod idempotency;
 pub mod json_check;
 pub mod key_trace;
 pub mod limits;

@@ -236,7 +236,7 @@ async fn upgrade(kernel: &Kernel, cache: &KeyCache, client: &Client, search: &Se
             let detail = json!({ "api_key_id": candidate.id, "mask": candidate.mask });
             record(kernel, &tx, Some(client), (candidate.user_id, "api_keys.upgrade", detail)).await?;
         }
-        tx.commit().await?;
+        tx.commit_now().await?;
         break;
     }
     Ok(())
@@ -276,7 +276,7 @@ async fn touch(kernel: &Kernel, entry: &Entry, now: Timestamp) -> Result<(), Api
     }
     let tx = kernel.db.write_tx().await?;
     store::touch(&*tx, entry.key.id, now, now - precision).await?;
-    tx.commit().await?;
+    tx.commit_now().await?;
     Ok(())
 }
 
@@ -293,7 +293,7 @@ async fn note_query(kernel: &Kernel, client: &Client, entry: &Entry, now: Timest
         let detail = json!({ "api_key_id": entry.key.id, "mask": entry.key.mask });
         record(kernel, &tx, Some(client), (entry.user.id, "api_keys.use_in_query", detail)).await?;
     }
-    tx.commit().await?;
+    tx.commit_now().await?;
     Ok(())
 }
 
@@ -319,7 +319,7 @@ pub async fn note_refusal(kernel: &Kernel, cache: &KeyCache, client: &Client, id
         };
         audit::record(&*tx, kernel.clock.as_ref(), event).await?;
     }
-    tx.commit().await?;
+    tx.commit_now().await?;
     cache.refused.insert(id, ());
     Ok(())
 }

@@ -11,6 +11,7 @@
 
 mod change;
 mod config;
+mod deferral;
 mod tx;
 
 use std::{
@@ -21,6 +22,7 @@ use std::{
 use change::ChangeWatch;
 pub use change::Mark;
 pub use config::DatabaseConfig;
+pub use deferral::Deferral;
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, SqlErr, SqliteTransactionMode,
     SqlxError, Statement, TransactionOptions, TransactionTrait,
@@ -96,6 +98,9 @@ impl Db {
     /// # Errors
     /// When no connection is free within the acquire timeout.
     pub async fn write_tx(&self) -> Result<Tx, DbErr> {
+        if let Some(earlier) = Deferral::current().and_then(|deferral| deferral.take()) {
+            earlier.commit_now().await?;
+        }
         let options = TransactionOptions {
             sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()

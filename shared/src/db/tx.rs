@@ -11,6 +11,8 @@ use std::{
 use sea_orm::{DatabaseTransaction, DbErr};
 use tokio::sync::Notify;
 
+use super::Deferral;
+
 /// A transaction that may write. Dropping it without [`Tx::commit`] rolls it back.
 #[derive(Debug)]
 pub struct Tx {
@@ -25,6 +27,21 @@ impl Tx {
     /// # Errors
     /// When the database refuses the commit or is lost during it; the outcome is then unknown.
     pub async fn commit(self) -> Result<(), DbErr> {
+        match Deferral::current() {
+            Some(deferral) => {
+                deferral.hold(self);
+                Ok(())
+            }
+            None => self.commit_now().await,
+        }
+    }
+
+    /// As [`Tx::commit`], also within a [`Deferral`]: for what is beside the purpose of a request, such as recording that a
+    /// credential was used.
+    ///
+    /// # Errors
+    /// As [`Tx::commit`].
+    pub async fn commit_now(self) -> Result<(), DbErr> {
         let Self { inner, enqueued, wake } = self;
         inner.commit().await?;
         if enqueued.load(Ordering::Relaxed) {

@@ -135,7 +135,7 @@ async fn touch(kernel: &Kernel, entry: &Entry) -> Result<(), SecretKeyError> {
     }
     let tx = kernel.db.write_tx().await?;
     store::touch(&*tx, entry.key.id, now, now - TOUCH).await?;
-    tx.commit().await?;
+    tx.commit_now().await?;
     Ok(())
 }
 

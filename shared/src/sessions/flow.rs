@@ -162,7 +162,7 @@ async fn touch(kernel: &Kernel, entry: &Entry, now: Timestamp) -> Result<(), Ses
     entry.see(now);
     let tx = kernel.db.write_tx().await?;
     store::touch(&*tx, entry.session.id, now).await?;
-    tx.commit().await?;
+    tx.commit_now().await?;
     Ok(())
 }
 

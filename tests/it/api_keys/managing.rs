@@ -198,7 +198,7 @@ async fn a_key_of_a_disabled_user_is_unknown() {
     }
 }
 
-/// D08: what ends everything that a user holds ends their keys; rolling one gives it a place again.
+/// D08, T-SESS-05: what ends everything that a user holds ends their keys; rolling one gives it a place again.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_password_ends_keys_until_they_are_rolled() {
     let app = TestApp::new().await;

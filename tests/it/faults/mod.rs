@@ -6,6 +6,8 @@
 
 mod broker_outage;
 mod deaths;
+mod key_sweep;
+mod repeated_request;
 mod stack;
 
 /// Whether the tests that need real servers run.

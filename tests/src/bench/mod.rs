@@ -3,6 +3,8 @@
 //! ```text
 //! start     time to ready on an existing database, resident memory idle, after logins, and after giving blocks back
 //! session   GET /api/users/@me over 32 connections: alone, against an empty handler, and while 200 bad logins run
+//! keys      GET /api/users/@me by API key, against an empty handler; what a garbage key costs
+//! sweep     a million API keys, one in twenty due for a warning: rows per second, memory, killed in the middle
 //! login     right passwords per second, against what the same cores hash with the same parameters
 //! overload  more logins than the pool takes: refusals, and memory meanwhile
 //! delivery  from the answer to a request to the mail at the relay
@@ -20,6 +22,7 @@ mod client;
 mod figures;
 mod growth;
 mod jobs;
+mod keys;
 mod peers;
 mod server;
 mod suites;
@@ -29,7 +32,9 @@ pub use figures::{Figures, Report};
 pub use server::{BenchServer, EmptyHandler};
 
 /// The names of the suites, in the order in which they run.
-const SUITES: [&str; 9] = ["start", "session", "login", "overload", "timing", "delivery", "growth", "jobs", "peers"];
+const SUITES: [&str; 11] = [
+    "start", "session", "keys", "login", "overload", "timing", "delivery", "growth", "jobs", "sweep", "peers",
+];
 
 /// Runs the suites that are named, or all of them, and prints a table.
 ///
@@ -51,6 +56,8 @@ pub async fn run(only: &[String]) -> anyhow::Result<()> {
             "delivery" => suites::delivery(&mut report).await?,
             "growth" => growth::growth(&mut report).await?,
             "jobs" => jobs::jobs(&mut report).await?,
+            "keys" => keys::authentication(&mut report).await?,
+            "sweep" => keys::sweep(&mut report).await?,
             _ => peers::peers(&mut report).await?,
         }
     }

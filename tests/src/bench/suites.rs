@@ -15,7 +15,7 @@ use super::{BenchServer, Connection, EmptyHandler, Figures, Report};
 use crate::{PASSWORD, smtp::SmtpServer};
 
 /// How long each load runs.
-const LOAD: Duration = Duration::from_secs(8);
+pub(super) const LOAD: Duration = Duration::from_secs(8);
 /// How long logins and bare hashing take turns.
 const TURN: Duration = Duration::from_secs(3);
 /// Logins under way per core: enough that a core never waits for a login's disk or network.
@@ -66,7 +66,7 @@ pub async fn session(report: &mut Report) -> anyhow::Result<()> {
 }
 
 /// Reads a path over that many connections for that long; times, and reads per second.
-async fn read(
+pub(super) async fn read(
     (host, path, session): (&str, &'static str, Option<&str>),
     lanes: usize,
     load: Duration,

@@ -6,7 +6,7 @@
 use anyhow::{Context as _, ensure};
 use serde_json::{Map, Value, json};
 use shared::{
-    CATALOG, api_keys, backup_codes, devices, email_mfa, email_verification,
+    CATALOG, api_keys, backup_codes, devices, email_mfa, email_verification, idempotency,
     jobs::{CatalogEntry, Job, entry, sweep},
     lockout, login, mail, passkey, password, recovery, sessions, signup, totp, two_factor, users,
 };
@@ -177,6 +177,7 @@ pub const PAYLOADS: &[Payload] = &[
         &[field("verification_id", Shape::Id, "The verification.")],
     ),
     payload::<email_verification::SweepVerifications>("Delete verifications that are long over.", WINDOW),
+    payload::<idempotency::SweepIdempotencyKeys>("Delete kept answers that are too old to be repeated.", WINDOW),
     payload::<sweep::SweepFinishedJobs>("Delete finished jobs after the configured time.", WINDOW),
     payload::<lockout::NotifyDisabled>(
         "Tell the owner of an account that a way of signing in was disabled.",

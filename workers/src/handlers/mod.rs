@@ -5,6 +5,7 @@ mod backup_codes;
 mod devices;
 mod email_mfa;
 mod email_verification;
+mod idempotency;
 mod identify;
 mod jobs;
 mod lockout;
@@ -61,6 +62,7 @@ pub fn registry() -> Result<Registry, DuplicateHandler> {
         .on(api_keys::sweep_expiry)?
         .on(devices::sweep_devices)?
         .on(email_verification::sweep_verifications)?
+        .on(idempotency::sweep_keys)?
         .on(identify::apply_facts)?
         .on(identify::delete_persons_of)?
         .on(identify::record_sign_in)?
