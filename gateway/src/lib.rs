@@ -60,6 +60,7 @@ const OTHER_ADDRESSES: &[(&str, &[&str])] = &[
     ("/assets/gatepost.css", &["GET"]),
     ("/login/email", &["GET", "POST"]),
     ("/reset", &["GET", "POST"]),
+    ("/two_factor_reset", &["GET", "POST"]),
     ("/verify_email", &["GET", "POST"]),
 ];
 

@@ -7,19 +7,20 @@ use serde_json::Value;
 
 use crate::{
     api::{
-    api_keys::ApiKeysApi,
-    devices::DevicesApi,
-    email_verification::EmailVerificationApi,
-    jobs::JobsApi,
-    login::LoginApi,
-    passkey::{PasskeyLoginApi, PasskeysApi},
-    recovery::RecoveryApi,
-    secret_keys::SecretKeysApi,
-    sessions::SessionsApi,
-    signup::SignupApi,
-    step_up::StepUpApi,
-    two_factor::{TwoFactorApi, TwoFactorLoginApi},
-    users::UsersApi,
+        api_keys::ApiKeysApi,
+        devices::DevicesApi,
+        email_verification::EmailVerificationApi,
+        jobs::JobsApi,
+        login::LoginApi,
+        passkey::{PasskeyLoginApi, PasskeysApi},
+        recovery::RecoveryApi,
+        secret_keys::SecretKeysApi,
+        sessions::SessionsApi,
+        signup::SignupApi,
+        step_up::StepUpApi,
+        two_factor::{TwoFactorApi, TwoFactorLoginApi},
+        two_factor_reset::TwoFactorResetApi,
+        users::UsersApi,
     },
     middleware::idempotency,
     security::scopes,
@@ -41,6 +42,7 @@ pub type Api = (
     StepUpApi,
     TwoFactorApi,
     TwoFactorLoginApi,
+    TwoFactorResetApi,
     UsersApi,
 );
 
@@ -62,6 +64,7 @@ pub fn service() -> OpenApiService<Api, ()> {
         StepUpApi,
         TwoFactorApi,
         TwoFactorLoginApi,
+        TwoFactorResetApi,
         UsersApi,
     );
     OpenApiService::new(api, "Gatepost", env!("CARGO_PKG_VERSION"))

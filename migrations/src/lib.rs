@@ -29,6 +29,9 @@ mod m20261126_000001_create_organizations;
 mod m20261126_000002_create_organization_members;
 mod m20261126_000003_create_projects;
 mod m20261126_000101_create_two_factor_passkeys;
+mod m20261126_000300_watch_policies;
+mod m20261126_000301_add_session_remembered_methods;
+mod m20261126_000302_create_two_factor_resets;
 mod m20261126_000401_create_api_keys;
 mod m20261126_000402_create_project_secret_keys;
 mod m20261126_000403_extend_generations;
@@ -78,6 +81,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000002_create_organization_members::Migration),
             Box::new(m20261126_000003_create_projects::Migration),
             Box::new(m20261126_000101_create_two_factor_passkeys::Migration),
+            Box::new(m20261126_000300_watch_policies::Migration),
+            Box::new(m20261126_000301_add_session_remembered_methods::Migration),
+            Box::new(m20261126_000302_create_two_factor_resets::Migration),
             Box::new(m20261126_000401_create_api_keys::Migration),
             Box::new(m20261126_000402_create_project_secret_keys::Migration),
             Box::new(m20261126_000403_extend_generations::Migration),

@@ -6,13 +6,13 @@
 //! ```text
 //! kernel   ids clock secret key_format fault client audit config db jobs broker rate_limit telemetry lifecycle
 //!    ▲
-//! users  domains  orgs  projects  idempotency
+//! users  domains  orgs  projects  enforcement  idempotency
 //!    ▲
 //! password  passkey  email_mfa  totp  backup_codes  lockout  secret_keys  identify
 //!    ▲
 //! sessions  devices
 //!    ▲
-//! two_factor  login  recovery  email_verification  signup  step_up  password_change  api_keys
+//! two_factor  login  recovery  email_verification  signup  step_up  password_change  api_keys  two_factor_reset
 //! ```
 //!
 //! A slice reaches another one only through the functions its `mod.rs` exports; `entity` and `store` are private.
@@ -29,6 +29,7 @@ pub mod devices;
 pub mod domains;
 pub mod email_mfa;
 pub mod email_verification;
+pub mod enforcement;
 pub mod fault;
 pub mod idempotency;
 pub mod identify;
@@ -55,6 +56,7 @@ pub mod step_up;
 pub mod telemetry;
 pub mod totp;
 pub mod two_factor;
+pub mod two_factor_reset;
 pub mod users;
 
 use fault::ProblemKind;
@@ -73,6 +75,8 @@ pub const CATALOG: &[CatalogEntry] = &[
     entry::<email_mfa::SendLoginCode>(),
     entry::<email_verification::SendVerification>(),
     entry::<email_verification::SweepVerifications>(),
+    entry::<enforcement::NotifyMembers>(),
+    entry::<enforcement::NotifyTwoFactorRequired>(),
     entry::<idempotency::SweepIdempotencyKeys>(),
     entry::<identify::ApplyFacts>(),
     entry::<identify::DeletePersonsOf>(),
@@ -95,6 +99,9 @@ pub const CATALOG: &[CatalogEntry] = &[
     entry::<totp::NotifyTotpDisabled>(),
     entry::<totp::NotifyTotpEnabled>(),
     entry::<two_factor::NotifyTwoFactorPasskeys>(),
+    entry::<two_factor_reset::NotifyTwoFactorReset>(),
+    entry::<two_factor_reset::SendTwoFactorResetLink>(),
+    entry::<two_factor_reset::SweepTwoFactorResets>(),
     entry::<users::NotifyEmailChanged>(),
 ];
 
@@ -107,6 +114,7 @@ pub fn problems() -> Vec<&'static ProblemKind> {
         devices::PROBLEMS,
         domains::PROBLEMS,
         email_verification::PROBLEMS,
+        enforcement::PROBLEMS,
         idempotency::PROBLEMS,
         jobs::problems::PROBLEMS,
         lockout::PROBLEMS,
@@ -121,6 +129,7 @@ pub fn problems() -> Vec<&'static ProblemKind> {
         sessions::PROBLEMS,
         signup::PROBLEMS,
         two_factor::PROBLEMS,
+        two_factor_reset::PROBLEMS,
         users::PROBLEMS,
     ]
     .concat()

@@ -46,6 +46,7 @@ const fn slice(layer: u8, name: &'static str, extras: &'static [&'static str]) -
 const SLICES: &[Slice] = &[
     // who
     slice(0, "domains", &[]),
+    slice(0, "enforcement", &["policy"]),
     slice(0, "idempotency", &[]),
     slice(0, "orgs", &["actor", "role", "scope"]),
     slice(0, "projects", &[]),
@@ -71,6 +72,7 @@ const SLICES: &[Slice] = &[
     slice(3, "signup", &[]),
     slice(3, "step_up", &[]),
     slice(3, "two_factor", &[]),
+    slice(3, "two_factor_reset", &[]),
 ];
 
 /// The files that a slice may have.

@@ -145,6 +145,12 @@ impl TestApp {
         self.gateway_with(Kernel { keys: Keyring::parse(entries).expect("keys"), ..(*self.kernel).clone() })
     }
 
+    /// A gateway of the same installation with another configuration.
+    #[must_use]
+    pub fn gateway_with_config(&self, config: Config) -> BoxEndpoint<'static, Response> {
+        self.gateway_with(Kernel { config: Arc::new(config), ..(*self.kernel).clone() })
+    }
+
     /// What time it is for the application.
     #[must_use]
     pub fn now(&self) -> Timestamp {

@@ -55,6 +55,21 @@ impl TestApp {
         user.unwrap_or_else(|| panic!("nobody has {email}"))
     }
 
+    /// Makes a user a member of the organizations with this name.
+    pub async fn join(&self, organization: &str, email: &str, role: &str) {
+        self.execute(&format!(
+            "INSERT INTO organization_members (organization_id, user_id, role, created_at)
+             SELECT organizations.id, users.id, '{role}', 0 FROM organizations CROSS JOIN users
+             WHERE organizations.name = '{organization}' AND users.email = '{email}'"
+        ))
+        .await;
+    }
+
+    /// Changes the policy of the organizations with this name, such as `enforces_two_factor = TRUE`.
+    pub async fn set_policy(&self, organization: &str, columns: &str) {
+        self.execute(&format!("UPDATE organizations SET {columns} WHERE name = '{organization}'")).await;
+    }
+
     /// Everything that is in the database, as text, for searching it. Bytes are in hexadecimal.
     ///
     /// # Panics

@@ -21,6 +21,7 @@ use shared::{
     passkey::SweepPasskeyCeremonies,
     recovery::SweepResets,
     sessions::SweepEndedSessions,
+    two_factor_reset::SweepTwoFactorResets,
 };
 
 use crate::BoxFuture;
@@ -39,6 +40,7 @@ pub const SCHEDULE: &[Tick] = &[
     Tick::every::<SweepResets>(HOUR),
     Tick::every::<SweepVerifications>(HOUR),
     Tick::every::<SweepEndedSessions>(HOUR),
+    Tick::every::<SweepTwoFactorResets>(HOUR),
 ];
 
 /// A job that is enqueued once per window. Its dedup key must be made of the window.
@@ -67,7 +69,8 @@ scheduled!(
     SweepPasskeyCeremonies,
     SweepResets,
     SweepVerifications,
-    SweepEndedSessions
+    SweepEndedSessions,
+    SweepTwoFactorResets
 );
 
 /// The first batch of a window; it enqueues the next one.

@@ -383,7 +383,7 @@ pub fn cookies_of(config: &Config, signed_in: &SignedIn) -> Vec<String> {
         lines.push(cookies::write(http, cookies::login_name(http), "", 0, SameSite::Lax));
     }
     if let Some(device) = &signed_in.device {
-        let (value, age) = (device.device_token.expose(), config.devices.trust_seconds);
+        let (value, age) = (device.device_token.expose(), device.span.as_secs());
         lines.push(cookies::write(http, cookies::device_name(http), value, age, SameSite::Strict));
     }
     if let Some(known) = &signed_in.known_token {

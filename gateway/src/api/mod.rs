@@ -12,6 +12,7 @@ pub mod sessions;
 pub mod signup;
 pub mod step_up;
 pub mod two_factor;
+pub mod two_factor_reset;
 pub mod users;
 
 use poem_openapi::Tags;
@@ -49,6 +50,9 @@ pub enum Tag {
     /// Browsers that skip the second step.
     #[oai(rename = "trusted_devices")]
     TrustedDevices,
+    /// Letting users without their second factor back in.
+    #[oai(rename = "two_factor_resets")]
+    TwoFactorResets,
     /// The signed-in user.
     #[oai(rename = "users")]
     Users,

@@ -11,6 +11,7 @@ mod login_email;
 mod not_me;
 pub mod render;
 mod reset;
+mod two_factor_reset;
 mod verify_email;
 
 use poem::{
@@ -23,7 +24,7 @@ use shared::client::Client;
 use crate::state::AppState;
 
 /// The addresses of the pages.
-pub const PATHS: &[&str] = &["/login/email", "/login/not_me", "/reset", "/verify_email"];
+pub const PATHS: &[&str] = &["/login/email", "/login/not_me", "/reset", "/two_factor_reset", "/verify_email"];
 
 const STYLESHEET: &str = include_str!("../../assets/gatepost.css");
 
@@ -34,6 +35,7 @@ pub fn routes(routes: Route, state: &AppState) -> Route {
         .at("/login/email", login_email::routes(state))
         .at("/login/not_me", not_me::routes(state))
         .at("/reset", reset::routes(state))
+        .at("/two_factor_reset", two_factor_reset::routes(state))
         .at("/verify_email", verify_email::routes(state))
         .at("/assets/gatepost.css", stylesheet())
 }

@@ -26,6 +26,7 @@ const TEMPLATES: &[(&str, &str)] = &[
     ("not_me_done.html", include_str!("../../templates/not_me_done.html")),
     ("reset.html", include_str!("../../templates/reset.html")),
     ("reset_password.html", include_str!("../../templates/reset_password.html")),
+    ("two_factor_reset.html", include_str!("../../templates/two_factor_reset.html")),
     ("verify_email.html", include_str!("../../templates/verify_email.html")),
 ];
 

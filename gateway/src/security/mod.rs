@@ -7,10 +7,12 @@
 //!
 //! A cookie session that writes must also come from our own origin; see [`presented`] for the order in which places are
 //! looked at. The check happens in the extractor of each handler, so no route can be reached around it. A credential that
-//! is present and bad is refused; it is never treated as none. Routes without such an extractor are public, and listed in
-//! `tests/public-operations.txt`.
+//! is present and bad is refused; it is never treated as none. A session that does not meet an organization's demand for a
+//! second factor reaches the operations of [`enforcement::SETUP_OPERATIONS`] only. Routes without such an extractor are
+//! public, and listed in `tests/public-operations.txt`.
 
 pub mod cookies;
+pub mod enforcement;
 pub mod presented;
 pub mod scopes;
 
@@ -109,7 +111,9 @@ async fn identify(state: &AppState, request: &Request, body: &mut RequestBody) -
             Ok(Identity::SecretKey(Box::new(found.map_err(problem)?)))
         }
         presented @ (Presented::SessionToken(_) | Presented::Nothing) => {
-            session(state, request, &presented).await.map(Box::new).map(Identity::Session)
+            let principal = session(state, request, &presented).await?;
+            enforcement::admit(request, &principal)?;
+            Ok(Identity::Session(Box::new(principal)))
         }
     }
 }

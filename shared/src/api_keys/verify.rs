@@ -38,7 +38,7 @@ use crate::{
     orgs::{self, Actor, Credential, Organization, Role},
     rate_limit::{self, Verdict},
     secret,
-    sessions::SessionCache,
+    sessions::{self, SessionCache},
     users::{self, User},
 };
 
@@ -58,6 +58,8 @@ struct Entry {
     key: Model,
     user: User,
     memberships: Vec<(Organization, Role)>,
+    /// Whether the owner has an authenticator app or a passkey.
+    has_factor: bool,
     generation: i64,
     used_at: AtomicI64,
     query_noted_at: AtomicI64,
@@ -88,17 +90,18 @@ pub struct KeyPrincipal {
     pub user: User,
     /// Where in the request it was.
     pub place: Place,
+    has_factor: bool,
 }
 
 impl KeyPrincipal {
     /// Who acts by this key. Instance administration needs a session.
     #[must_use]
     pub fn actor(&self) -> Actor {
-        actor(&self.key, self.place)
+        actor(&self.key, self.place, self.has_factor)
     }
 }
 
-fn actor(key: &Model, place: Place) -> Actor {
+fn actor(key: &Model, place: Place, has_factor: bool) -> Actor {
     Actor {
         user_id: Some(key.user_id),
         is_instance_admin: false,
@@ -107,6 +110,7 @@ fn actor(key: &Model, place: Place) -> Actor {
             organization_ids: key.organizations(),
             project_ids: key.projects(),
             is_in_query: place == Place::Query,
+            has_factor,
         },
     }
 }
@@ -130,7 +134,7 @@ fn is_legacy(kernel: &Kernel, text: &str) -> bool {
 /// When it is not valid, has expired, no organization that it reaches allows it, or the database fails.
 pub async fn authenticate(
     kernel: &Kernel,
-    (sessions, cache): (&SessionCache, &KeyCache),
+    (session_cache, cache): (&SessionCache, &KeyCache),
     client: &Client,
     (text, place): (&str, Place),
 ) -> Result<KeyPrincipal, ApiKeyError> {
@@ -139,7 +143,7 @@ pub async fn authenticate(
         return Err(ApiKeyError::Invalid(place));
     }
     let hash = key_format::hash(text);
-    let generation = sessions.generation(kernel).await?;
+    let generation = session_cache.generation(kernel).await?;
     let now = kernel.clock.now();
     let cached = cache.entries.get(&hash).filter(|entry| entry.generation == generation);
     // A cached use may be older than the last one: only what is good by it is taken.
@@ -149,7 +153,7 @@ pub async fn authenticate(
         None => look_up(kernel, cache, client, Search { text, place, hash, generation, is_legacy }).await?,
     };
     judge(kernel, &entry, place, now)?;
-    if let Err(refusal) = orgs::allow_api_key(&entry.memberships, &actor(&entry.key, place)) {
+    if let Err(refusal) = orgs::allow_api_key(&entry.memberships, &actor(&entry.key, place, entry.has_factor)) {
         note_refusal(kernel, cache, client, entry.key.id).await?;
         return Err(refusal.into());
     }
@@ -157,7 +161,7 @@ pub async fn authenticate(
     if place == Place::Query {
         note_query(kernel, client, &entry, now).await?;
     }
-    Ok(KeyPrincipal { key: entry.key.clone(), user: entry.user.clone(), place })
+    Ok(KeyPrincipal { key: entry.key.clone(), user: entry.user.clone(), place, has_factor: entry.has_factor })
 }
 
 fn judge(kernel: &Kernel, entry: &Entry, place: Place, now: Timestamp) -> Result<(), ApiKeyError> {
@@ -203,12 +207,14 @@ async fn look_up(
     let key = found.ok_or_else(invalid)?;
     let user = users::find(db, key.user_id).await?.ok_or_else(invalid)?;
     let memberships = orgs::list_of_user(db, user.id).await?;
+    let has_factor = sessions::has_factor(db, user.id).await?;
     let entry = Arc::new(Entry {
         used_at: AtomicI64::new(key.used_at.map_or(0, |at| at.0)),
         query_noted_at: AtomicI64::new(key.query_noted_at.map_or(0, |at| at.0)),
         key,
         user,
         memberships,
+        has_factor,
         generation: search.generation,
     });
     cache.entries.insert(search.hash, Arc::clone(&entry));

@@ -26,7 +26,7 @@ use crate::{
     email_mfa::EmailMfaConfig, email_verification::EmailVerificationConfig, jobs::JobsConfig, lockout::LockoutConfig,
     login::LoginConfig, mail::MailConfig, passkey::PasskeyConfig, password::PasswordConfig, recovery::RecoveryConfig,
     secret::Redacted, secret_keys::SecretKeysConfig, sessions::SessionsConfig, totp::TotpConfig,
-    two_factor::TwoFactorConfig,
+    two_factor::TwoFactorConfig, two_factor_reset::TwoFactorResetConfig,
 };
 
 /// The whole configuration; `shared/config.default.toml` describes every key.
@@ -67,6 +67,8 @@ pub struct Config {
     pub login: LoginConfig,
     /// The second factor.
     pub two_factor: TwoFactorConfig,
+    /// Administrators' resets of second factors.
+    pub two_factor_reset: TwoFactorResetConfig,
     /// Authenticator apps.
     pub totp: TotpConfig,
     /// The e-mail step of a login.

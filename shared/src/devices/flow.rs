@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sea_orm::{ActiveValue::Set, DbErr};
+use sea_orm::{ActiveValue::Set, ConnectionTrait, DbErr};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -14,8 +14,8 @@ use super::{
 use crate::{
     audit::{self, AuditEvent, AuditRow, Outcome},
     client::Client,
-    clock::Timestamp,
     db::Tx,
+    enforcement,
     kernel::Kernel,
     secret::{self, Keyring, Redacted, SignedId},
     sessions,
@@ -30,11 +30,12 @@ const NAME_LIMIT: usize = 64;
 pub struct Trusted {
     /// What the browser presents from now on.
     pub device_token: Redacted<String>,
-    /// Until when.
-    pub expires_at: Timestamp,
+    /// For how long.
+    pub span: Duration,
 }
 
-/// Trusts this browser for `user` and `method`, in place of the trust that `previous` stood for.
+/// Trusts this browser for `user` and `method`, in place of the trust that `previous` stood for. `None` when an
+/// organization of the user forbids it.
 ///
 /// # Errors
 /// When the database fails.
@@ -44,13 +45,17 @@ pub async fn trust(
     client: &Client,
     (user, method): (&User, &str),
     previous: Option<&str>,
-) -> Result<Trusted, DbErr> {
+) -> Result<Option<Trusted>, DbErr> {
     let now = kernel.clock.now();
+    let span = span(kernel, &**tx, user.id).await?;
     if let Some(previous) = previous {
         store::revoke_digest(&**tx, user.id, &secret::digest(previous), now).await?;
     }
+    if span.is_zero() {
+        return Ok(None);
+    }
     let device_token = secret::mint("gpdv_");
-    let expires_at = now + kernel.config.devices.trust();
+    let expires_at = now + span;
     let row = ActiveModel {
         id: Set(DeviceId::next()),
         user_id: Set(user.id),
@@ -64,7 +69,14 @@ pub async fn trust(
         name: Set(None),
     };
     store::insert(&**tx, row).await?;
-    Ok(Trusted { device_token, expires_at })
+    Ok(Some(Trusted { device_token, span }))
+}
+
+/// How long a browser stays trusted: the installation's span, or a shorter one of the user's organizations.
+async fn span<C: ConnectionTrait>(kernel: &Kernel, db: &C, user_id: UserId) -> Result<Duration, DbErr> {
+    let span = kernel.config.devices.trust();
+    let rules = enforcement::rules_of(db, user_id).await?;
+    Ok(rules.device_trust.map_or(span, |shorter| shorter.min(span)))
 }
 
 /// Whether this browser may skip `method` for `user`.
@@ -73,9 +85,12 @@ pub async fn trust(
 /// When the database fails; the step is then required.
 pub async fn is_trusted(kernel: &Kernel, user: &User, method: &str, device_token: Option<&str>) -> Result<bool, DbErr> {
     let Some(device_token) = device_token else { return Ok(false) };
-    let digest = secret::digest(device_token);
-    let device = store::find_live(kernel.db.reader(), user.id, &digest, kernel.clock.now()).await?;
-    Ok(device.is_some_and(|device| device.method == method && device.auth_epoch == user.auth_epoch))
+    let (db, now, digest) = (kernel.db.reader(), kernel.clock.now(), secret::digest(device_token));
+    let device = store::find_live(db, user.id, &digest, now).await?;
+    let fits = |device: &Model| device.method == method && device.auth_epoch == user.auth_epoch;
+    let Some(device) = device.filter(fits) else { return Ok(false) };
+    // What was granted before a rule became stricter is held against the rule of today.
+    Ok(device.created_at + span(kernel, db, user.id).await? > now)
 }
 
 /// The user's trusted devices, the newest first.
@@ -83,7 +98,9 @@ pub async fn is_trusted(kernel: &Kernel, user: &User, method: &str, device_token
 /// # Errors
 /// When the database fails.
 pub async fn list(kernel: &Kernel, user: &User, page: (u64, Option<DeviceId>)) -> Result<Vec<Model>, DbErr> {
-    store::list(kernel.db.reader(), user, page, kernel.clock.now()).await
+    let (db, now) = (kernel.db.reader(), kernel.clock.now());
+    let since = now - span(kernel, db, user.id).await?;
+    store::list(db, user, page, (since, now)).await
 }
 
 /// Whether this cookie is the device's.

@@ -47,17 +47,18 @@ pub(super) async fn revoke_digest<C: ConnectionTrait>(
         .map(|_| ())
 }
 
-/// The user's trusted devices, the newest first, from after `before` on.
+/// The user's devices that were trusted after `since` and are now, the newest first, from after `before` on.
 pub(super) async fn list<C: ConnectionTrait>(
     db: &C,
     user: &User,
     (limit, before): (u64, Option<DeviceId>),
-    now: Timestamp,
+    (since, now): (Timestamp, Timestamp),
 ) -> Result<Vec<Model>, DbErr> {
     let mut query = Entity::find()
         .filter(Column::UserId.eq(user.id))
         .filter(Column::AuthEpoch.eq(user.auth_epoch))
         .filter(Column::RevokedAt.is_null())
+        .filter(Column::CreatedAt.gt(since))
         .filter(Column::ExpiresAt.gt(now));
     if let Some(before) = before {
         query = query.filter(Column::Id.lt(before));

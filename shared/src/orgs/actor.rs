@@ -2,8 +2,11 @@
 
 use uuid::Uuid;
 
-use super::OrgId;
-use crate::users::UserId;
+use super::{OrgId, Organization};
+use crate::{
+    enforcement::{Demand, Evidence, Shortfall},
+    users::UserId,
+};
 
 /// Who acts.
 #[derive(Clone, Debug)]
@@ -23,8 +26,8 @@ pub enum Credential {
     Session {
         /// Which.
         session_id: Uuid,
-        /// How the user proved who they are: RFC 8176 values, comma-separated.
-        amr: String,
+        /// What it proved, and what its user has.
+        evidence: Evidence,
     },
     /// A personal API key, which acts as its owner.
     ApiKey {
@@ -36,6 +39,8 @@ pub enum Credential {
         project_ids: Vec<Uuid>,
         /// Whether it stood in the query of the request.
         is_in_query: bool,
+        /// Whether its owner has an authenticator app or a passkey.
+        has_factor: bool,
     },
     /// A project's secret key, which acts for the project and has no user.
     SecretKey {
@@ -74,5 +79,19 @@ impl Actor {
     #[must_use]
     pub fn is_project(&self, project_id: Uuid) -> bool {
         matches!(&self.credential, Credential::SecretKey { project_id: own, .. } if *own == project_id)
+    }
+}
+
+impl Credential {
+    /// What is missing to meet the organization's demand for a second factor. A key was made by a session that met it; its
+    /// owner must still be able to.
+    #[must_use]
+    pub fn shortfall(&self, organization: &Organization) -> Option<Shortfall> {
+        let demand = Demand::of(organization)?;
+        match self {
+            Self::Session { evidence, .. } => demand.shortfall(evidence),
+            Self::ApiKey { has_factor, .. } => (!has_factor && !demand.has_alternative()).then_some(Shortfall::Setup),
+            Self::SecretKey { .. } => None,
+        }
     }
 }

@@ -2,7 +2,10 @@
 
 use sea_orm::DbErr;
 
-use crate::fault::{FORBIDDEN, Fault, ProblemKind};
+use crate::{
+    enforcement::Shortfall,
+    fault::{FORBIDDEN, Fault, ProblemKind},
+};
 
 /// No such organization for whoever asks.
 pub const ORGANIZATION_NOT_FOUND: ProblemKind = ProblemKind {
@@ -58,6 +61,9 @@ pub enum OrgError {
     /// The actor is a member, and the key is limited to something else.
     #[error("the key does not reach this")]
     OutOfReach,
+    /// It demands a second factor.
+    #[error(transparent)]
+    SecondFactor(#[from] Shortfall),
     /// The database failed.
     #[error("database: {0}")]
     Database(#[from] DbErr),
@@ -71,6 +77,7 @@ impl From<OrgError> for Fault {
             OrgError::KeysNotAllowed => Self::of(&API_KEYS_NOT_ALLOWED),
             OrgError::QueryKeysNotAllowed => Self::of(&API_KEY_IN_QUERY_NOT_ALLOWED),
             OrgError::OutOfReach => Self::of(&API_KEY_OUT_OF_REACH),
+            OrgError::SecondFactor(shortfall) => shortfall.into(),
             OrgError::Database(err) => err.into(),
         }
     }

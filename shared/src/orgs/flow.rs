@@ -17,8 +17,9 @@ pub struct Access {
 /// The gate to everything that belongs to an organization.
 ///
 /// # Errors
-/// [`OrgError::NotFound`] when the actor is no member, [`OrgError::Forbidden`] when the role does not allow it, an error
-/// of its own when the organization or the limits of an API key do not allow the key, or the database fails.
+/// [`OrgError::NotFound`] when the actor is no member, [`OrgError::SecondFactor`] when the organization demands one that is
+/// missing, [`OrgError::Forbidden`] when the role does not allow it, an error of its own when the organization or the limits
+/// of an API key do not allow the key, or the database fails.
 pub async fn require<C: ConnectionTrait>(
     db: &C,
     actor: &Actor,
@@ -66,6 +67,9 @@ pub async fn list_reachable<C: ConnectionTrait>(db: &C, actor: &Actor) -> Result
 
 /// Whether an organization allows a credential to somebody with this role.
 fn allow(organization: &Organization, role: Role, credential: &Credential) -> Result<(), OrgError> {
+    if let Some(shortfall) = credential.shortfall(organization) {
+        return Err(shortfall.into());
+    }
     match credential {
         Credential::ApiKey { .. } if role < Role::Admin && !organization.allows_member_api_keys => {
             Err(OrgError::KeysNotAllowed)

@@ -5,6 +5,7 @@
 //!    require(actor, organization, Permission) ──► member? within the credential's reach? may this role?
 //!        not a member ──► not found: nobody learns what exists
 //!        a member by an API key that is limited to something else, or that the organization does not allow ──► forbidden
+//!        a member who does not meet its demand for a second factor ──► what is missing, see `enforcement`
 //!        a member without the permission ──► forbidden
 //! ```
 //!
@@ -28,4 +29,4 @@ pub use error::{
 pub use flow::{Access, allow_api_key, create, list_reachable, require, require_for_project};
 pub use role::{Permission, Role};
 pub use scope::{InvalidScopes, OBJECTS, Scopes, is_scope};
-pub use store::{find, find_role, list_of_user};
+pub use store::{find, find_role, list_of_user, member_ids, of_user};

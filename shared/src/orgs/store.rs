@@ -1,6 +1,9 @@
 //! Queries on `organizations` and `organization_members`.
 
-use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder};
+use sea_orm::{
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    QueryTrait,
+};
 
 use super::{
     OrgId, Role,
@@ -35,6 +38,37 @@ pub async fn list_of_user<C: ConnectionTrait>(db: &C, user_id: UserId) -> Result
     let organizations = Entity::find().filter(Column::Id.is_in(ids)).order_by_asc(Column::Id).all(db).await?;
     let role = |id| memberships.iter().find(|membership| membership.organization_id == id).map(|row| row.role);
     Ok(organizations.into_iter().filter_map(|row| role(row.id).map(|role| (row, role))).collect())
+}
+
+/// The organizations of a user, in no order.
+///
+/// # Errors
+/// When the database fails.
+pub async fn of_user<C: ConnectionTrait>(db: &C, user_id: UserId) -> Result<Vec<Model>, DbErr> {
+    let memberships = member::Entity::find()
+        .select_only()
+        .column(member::Column::OrganizationId)
+        .filter(member::Column::UserId.eq(user_id))
+        .into_query();
+    Entity::find().filter(Column::Id.in_subquery(memberships)).all(db).await
+}
+
+/// Up to `limit` members, those after `after` in the order of their ids.
+///
+/// # Errors
+/// When the database fails.
+pub async fn member_ids<C: ConnectionTrait>(
+    db: &C,
+    id: OrgId,
+    after: UserId,
+    limit: u64,
+) -> Result<Vec<UserId>, DbErr> {
+    let members = member::Entity::find()
+        .filter(member::Column::OrganizationId.eq(id))
+        .filter(member::Column::UserId.gt(after))
+        .order_by_asc(member::Column::UserId)
+        .limit(limit);
+    Ok(members.all(db).await?.into_iter().map(|row| row.user_id).collect())
 }
 
 /// Adds an organization with the policy that nothing is demanded.

@@ -40,7 +40,8 @@ impl From<OrgError> for ProjectError {
             err @ (OrgError::Forbidden
             | OrgError::KeysNotAllowed
             | OrgError::QueryKeysNotAllowed
-            | OrgError::OutOfReach) => Self::Organization(err),
+            | OrgError::OutOfReach
+            | OrgError::SecondFactor(_)) => Self::Organization(err),
         }
     }
 }

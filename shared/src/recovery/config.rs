@@ -12,6 +12,8 @@ use crate::rate_limit::Limit;
 pub struct RecoveryConfig {
     /// Validity of a link.
     pub link_seconds: u64,
+    /// How long after a reset a mailed login code proves the mailbox only, and not the password.
+    pub same_mailbox_seconds: u64,
     /// Requests per address and client network.
     pub per_address: Limit,
     /// Requests per client network.
@@ -23,5 +25,11 @@ impl RecoveryConfig {
     #[must_use]
     pub fn validity(&self) -> Duration {
         Duration::from_secs(self.link_seconds)
+    }
+
+    /// How long after a reset a mailed login code proves the mailbox only.
+    #[must_use]
+    pub fn same_mailbox(&self) -> Duration {
+        Duration::from_secs(self.same_mailbox_seconds)
     }
 }

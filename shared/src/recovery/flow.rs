@@ -15,7 +15,7 @@ use crate::{
     rate_limit::{self, Verdict},
     secret::{Keyring, SignedId},
     sessions,
-    users::{self, Email, User},
+    users::{self, Email, User, UserId},
 };
 
 /// Requests a link for `email`. Succeeds whether or not the address is anybody's, and whether or not a mail is sent.
@@ -159,6 +159,15 @@ async fn take_effect(
     let audit_id = audit::record(&**tx, kernel.clock.as_ref(), event).await?;
     jobs::enqueue(tx, kernel.clock.as_ref(), &NotifyPasswordChanged { user_id: user.id, audit_id }).await?;
     Ok(())
+}
+
+/// Whether the user's password came by mail not long ago, so that a further mail would prove nothing more.
+///
+/// # Errors
+/// When the database fails.
+pub async fn was_completed_lately(kernel: &Kernel, tx: &Tx, user_id: UserId) -> Result<bool, DbErr> {
+    let since = kernel.clock.now() - kernel.config.recovery.same_mailbox();
+    store::was_completed(&**tx, user_id, since).await
 }
 
 /// Audits a token that was not good, and says nothing more than that.

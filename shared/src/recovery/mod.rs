@@ -19,6 +19,6 @@ mod store;
 pub use config::RecoveryConfig;
 pub use entity::ResetId;
 pub use error::{INVALID_TOKEN, PROBLEMS, RecoveryError};
-pub use flow::{ResetMail, complete, request, reset_mail, validate};
+pub use flow::{ResetMail, complete, request, reset_mail, validate, was_completed_lately};
 pub use jobs::{SendResetLink, SweepResets};
 pub use store::sweep;

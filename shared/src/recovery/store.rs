@@ -1,8 +1,8 @@
 //! Queries on `password_resets`.
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
-    sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
+    QueryTrait, sea_query::Expr,
 };
 
 use super::{
@@ -67,6 +67,16 @@ pub(super) async fn consume<C: ConnectionTrait>(db: &C, id: ResetId, now: Timest
         .exec(db)
         .await?;
     Ok(result.rows_affected == 1)
+}
+
+/// Whether a link of this user was spent after `since`.
+pub(super) async fn was_completed<C: ConnectionTrait>(
+    db: &C,
+    user_id: UserId,
+    since: Timestamp,
+) -> Result<bool, DbErr> {
+    let spent = Entity::find().filter(Column::UserId.eq(user_id)).filter(Column::UsedAt.gt(since));
+    spent.count(db).await.map(|count| count > 0)
 }
 
 /// Deletes up to `batch` requests that expired before `before`; returns how many.

@@ -7,9 +7,10 @@
 //!         ── none, or of another number ──► looked up, kept under the number read before
 //! ```
 //!
-//! The database moves the number, by trigger, with every change that can end a session or alter its user. A request takes
-//! only an entry of the number that was read after it arrived: what any gateway revoked before is refused by all of them,
-//! without a time to live. Sharing that read is what makes it cheap, and not reading at all while nothing was committed.
+//! The database moves the number, by trigger, with every change that can end a session, or alter its user, their factors,
+//! or what their organizations demand. A request takes only an entry of the number that was read after it arrived: what any
+//! gateway revoked before is refused by all of them, without a time to live. Sharing that read is what makes it cheap, and
+//! not reading at all while nothing was committed.
 
 use std::{
     sync::{
@@ -24,18 +25,28 @@ use sea_orm::{ConnectionTrait, DbErr, Statement};
 use tokio::sync::oneshot;
 
 use super::entity::Model;
-use crate::{clock::Timestamp, db::Mark, kernel::Kernel, users::User};
+use crate::{clock::Timestamp, db::Mark, enforcement::Rules, kernel::Kernel, users::User};
 
 /// Sessions kept at most.
 const CAPACITY: u64 = 20_000;
 /// How long an unused one is kept.
 const IDLE: Duration = Duration::from_mins(10);
 
-/// A session with its user, as of a generation.
-#[derive(Debug)]
-pub(super) struct Entry {
+/// A session with all that it is judged by.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
     pub session: Model,
     pub user: User,
+    /// What the user's organizations demand.
+    pub rules: Rules,
+    /// Whether the user has an authenticator app or a passkey.
+    pub has_factor: bool,
+}
+
+/// What was found, as of a generation.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub found: Found,
     pub generation: i64,
     seen_at: AtomicI64,
 }
@@ -77,9 +88,9 @@ impl SessionCache {
         self.entries.get(digest).filter(|entry| entry.generation == generation)
     }
 
-    pub(super) fn keep(&self, digest: Vec<u8>, (session, user): (Model, User), generation: i64) -> Arc<Entry> {
-        let seen_at = AtomicI64::new(session.seen_at.0);
-        let entry = Arc::new(Entry { session, user, generation, seen_at });
+    pub(super) fn keep(&self, digest: Vec<u8>, found: Found, generation: i64) -> Arc<Entry> {
+        let seen_at = AtomicI64::new(found.session.seen_at.0);
+        let entry = Arc::new(Entry { found, generation, seen_at });
         self.entries.insert(digest, Arc::clone(&entry));
         entry
     }

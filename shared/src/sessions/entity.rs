@@ -38,6 +38,8 @@ pub struct Model {
     pub expires_at: Timestamp,
     /// Ended early.
     pub revoked_at: Option<Timestamp>,
+    /// What a trusted device stood in for at the start.
+    pub remembered_method: Option<String>,
 }
 
 /// No relations: joins belong to the slice that owns the result.

@@ -1,11 +1,13 @@
 //! Use cases: opening, checking and ending sessions.
 
+use std::time::Duration;
+
 use sea_orm::{ActiveValue::Set, DbErr};
 use serde_json::json;
 
 use super::{
     SessionCache, SessionError, SessionId, SessionsConfig,
-    cache::Entry,
+    cache::{Entry, Found},
     entity::{ActiveModel, Model},
     store,
 };
@@ -14,6 +16,7 @@ use crate::{
     client::Client,
     clock::Timestamp,
     db::Tx,
+    enforcement::{self, Evidence, Rules, Shortfall},
     kernel::Kernel,
     orgs::{Actor, Credential},
     secret::{self, Redacted},
@@ -40,6 +43,16 @@ pub enum Transport {
 pub struct Proof {
     /// RFC 8176 values, and `email` for a mailed code.
     pub amr: Vec<&'static str>,
+    /// The method of the second step that was skipped because the browser is trusted for it.
+    pub remembered_method: Option<&'static str>,
+}
+
+impl Proof {
+    /// All of it was proven just now.
+    #[must_use]
+    pub fn of(amr: Vec<&'static str>) -> Self {
+        Self { amr, remembered_method: None }
+    }
 }
 
 /// A session that was just opened; the token is not recoverable later.
@@ -66,6 +79,7 @@ pub async fn open(kernel: &Kernel, tx: &Tx, client: &Client, user: &User, proof:
     let session_token = secret::mint(PREFIX);
     let id = SessionId::next();
     let expires_at = now + kernel.config.sessions.age();
+    let rules = enforcement::rules_of(&**tx, user.id).await?;
     let row = ActiveModel {
         id: Set(id),
         user_id: Set(user.id),
@@ -79,8 +93,11 @@ pub async fn open(kernel: &Kernel, tx: &Tx, client: &Client, user: &User, proof:
         seen_at: Set(now),
         expires_at: Set(expires_at),
         revoked_at: Set(None),
+        remembered_method: Set(proof.remembered_method.map(str::to_owned)),
     };
     store::insert(&**tx, row).await?;
+    // The row keeps the installation's age: an organization's may change while the session lives.
+    let expires_at = now + longest_age(&kernel.config.sessions, &rules);
     Ok(Opened { id, session_token, expires_at, created_at: now, amr: proof.amr })
 }
 
@@ -95,6 +112,12 @@ pub struct Principal {
     pub reauthenticated_at: Timestamp,
     /// RFC 8176 values, comma-separated.
     pub amr: String,
+    /// What a trusted device stood in for at the start.
+    pub remembered_method: Option<String>,
+    /// Whether the user has an authenticator app or a passkey.
+    pub has_factor: bool,
+    /// What the user's organizations demand.
+    pub rules: Rules,
     /// SHA-256 of the token that was presented.
     pub(super) digest: Vec<u8>,
 }
@@ -112,8 +135,27 @@ impl Principal {
         Actor {
             user_id: Some(self.user.id),
             is_instance_admin: self.user.is_instance_admin,
-            credential: Credential::Session { session_id: self.session_id.0, amr: self.amr.clone() },
+            credential: Credential::Session { session_id: self.session_id.0, evidence: self.evidence() },
         }
+    }
+
+    /// What is held against the demand for a second factor.
+    #[must_use]
+    pub fn evidence(&self) -> Evidence {
+        let (amr, remembered_method) = (self.amr.clone(), self.remembered_method.clone());
+        Evidence { amr, remembered_method, has_factor: self.has_factor }
+    }
+
+    /// What the session lacks to meet the demands of all organizations of its user.
+    #[must_use]
+    pub fn shortfall(&self) -> Option<Shortfall> {
+        // Most users are under no demand: nothing is copied for them.
+        self.rules.second_factor?.shortfall(&self.evidence())
+    }
+
+    /// When a session of the user ends at the latest.
+    fn ends_at(&self, kernel: &Kernel, session: &Model) -> Timestamp {
+        session.expires_at.min(session.created_at + longest_age(&kernel.config.sessions, &self.rules))
     }
 }
 
@@ -145,13 +187,22 @@ pub async fn authenticate(
         entry
     };
     touch(kernel, &entry, now).await?;
+    let Found { session, user, rules, has_factor } = &entry.found;
     Ok(Principal {
-        session_id: entry.session.id,
-        user: entry.user.clone(),
-        reauthenticated_at: entry.session.reauthenticated_at,
-        amr: entry.session.amr.clone(),
+        session_id: session.id,
+        user: user.clone(),
+        reauthenticated_at: session.reauthenticated_at,
+        amr: session.amr.clone(),
+        remembered_method: session.remembered_method.clone(),
+        has_factor: *has_factor,
+        rules: *rules,
         digest,
     })
+}
+
+/// The longest age of a session: the installation's, or a shorter one of the user's organizations.
+fn longest_age(config: &SessionsConfig, rules: &Rules) -> Duration {
+    rules.session_age.map_or(config.age(), |age| age.min(config.age()))
 }
 
 /// Records the use of a session, to the configured precision.
@@ -161,20 +212,20 @@ async fn touch(kernel: &Kernel, entry: &Entry, now: Timestamp) -> Result<(), Ses
     }
     entry.see(now);
     let tx = kernel.db.write_tx().await?;
-    store::touch(&*tx, entry.session.id, now).await?;
+    store::touch(&*tx, entry.found.session.id, now).await?;
     tx.commit_now().await?;
     Ok(())
 }
 
 /// Whether a stored session is good at this moment.
 fn judge(config: &SessionsConfig, entry: &Entry, now: Timestamp) -> Result<(), SessionError> {
-    let (session, user) = (&entry.session, &entry.user);
+    let Found { session, user, rules, .. } = &entry.found;
     if session.revoked_at.is_some() || session.auth_epoch != user.auth_epoch || !user.is_active() {
         return Err(SessionError::Invalid);
     }
     let idle = config.idle().is_some_and(|limit| entry.seen_at() + limit <= now);
-    // The configured age counts from the start even when it was shortened later.
-    if session.expires_at <= now || session.created_at + config.age() <= now || idle {
+    // The age counts from the start even when the configuration or an organization shortened it later.
+    if session.expires_at <= now || session.created_at + longest_age(config, rules) <= now || idle {
         return Err(SessionError::Expired);
     }
     Ok(())
@@ -210,8 +261,13 @@ pub async fn list(
     principal: &Principal,
     page: (u64, Option<SessionId>),
 ) -> Result<Vec<Model>, SessionError> {
-    let config = &kernel.config.sessions;
-    Ok(store::list(kernel.db.reader(), &principal.user, config, page, kernel.clock.now()).await?)
+    let (config, now) = (&kernel.config.sessions, kernel.clock.now());
+    let ages = (longest_age(config, &principal.rules), config.idle());
+    let mut rows = store::list(kernel.db.reader(), &principal.user, ages, page, now).await?;
+    for row in &mut rows {
+        row.expires_at = principal.ends_at(kernel, row);
+    }
+    Ok(rows)
 }
 
 /// Renews the proof of identity of a session in the caller's transaction, and replaces its token. `further` is what was
@@ -231,7 +287,8 @@ pub async fn renew(
     let renewal =
         store::Renewal { digest: secret::digest(session_token.expose()), amr: amr.join(","), at: kernel.clock.now() };
     let row = store::renew(&**tx, principal, renewal).await?.ok_or(SessionError::Invalid)?;
-    Ok(Renewed { id: row.id, session_token, expires_at: row.expires_at, created_at: row.created_at, amr })
+    let expires_at = principal.ends_at(kernel, &row);
+    Ok(Renewed { id: row.id, session_token, expires_at, created_at: row.created_at, amr })
 }
 
 /// A session whose token was replaced; the new one is not recoverable later.

@@ -7,7 +7,8 @@
 //! logout, password change, reset ── revoke ──► refused from the next request on, by every gateway
 //! ```
 //!
-//! Invariants: the database holds a digest of the token only; every check happens at use, never by a sweep; moving
+//! Invariants: the database holds a digest of the token only; every check happens at use, never by a sweep; the shortest
+//! age among the user's organizations holds for sessions that live already; moving
 //! `auth_epoch` on the user ends all of a user's sessions without touching their rows.
 
 mod cache;
@@ -27,4 +28,4 @@ pub use flow::{
     renew, require_recent, settle,
 };
 pub use jobs::SweepEndedSessions;
-pub use store::{revoke, revoke_others, sweep};
+pub use store::{has_factor, revoke, revoke_others, sweep};

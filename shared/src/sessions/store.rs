@@ -1,17 +1,21 @@
 //! Queries on `sessions`.
 
+use std::time::Duration;
+
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
     sea_query::{Expr, ExprTrait},
 };
 
 use super::{
-    Principal, SessionId, SessionsConfig,
+    Principal, SessionId,
+    cache::Found,
     entity::{ActiveModel, Column, Entity, Model},
 };
 use crate::{
     clock::Timestamp,
-    users::{User, UserId},
+    enforcement, passkey, totp,
+    users::{self, User, UserId},
 };
 
 /// Adds a session.
@@ -22,14 +26,24 @@ pub(super) async fn insert<C: ConnectionTrait>(db: &C, row: ActiveModel) -> Resu
     Entity::insert(row).exec_without_returning(db).await.map(|_| ())
 }
 
-/// The session with this digest and its user, in one query.
+/// The session with this digest, and all that it is judged by.
 ///
 /// # Errors
 /// When the database fails.
-pub(super) async fn find<C: ConnectionTrait>(db: &C, digest: &[u8]) -> Result<Option<(Model, User)>, DbErr> {
+pub(super) async fn find<C: ConnectionTrait>(db: &C, digest: &[u8]) -> Result<Option<Found>, DbErr> {
     let Some(session) = Entity::find().filter(Column::Digest.eq(digest)).one(db).await? else { return Ok(None) };
-    let user = crate::users::find(db, session.user_id).await?;
-    Ok(user.map(|user| (session, user)))
+    let user_id = session.user_id;
+    let (user, rules, has_factor) =
+        tokio::try_join!(users::find(db, user_id), enforcement::rules_of(db, user_id), has_factor(db, user_id))?;
+    Ok(user.map(|user| Found { session, user, rules, has_factor }))
+}
+
+/// Whether a user has an authenticator app or a passkey: something that proves more than a password and a mailbox.
+///
+/// # Errors
+/// When the database fails.
+pub async fn has_factor<C: ConnectionTrait>(db: &C, user_id: UserId) -> Result<bool, DbErr> {
+    Ok(totp::is_enabled(db, user_id).await? || passkey::exist(db, user_id).await?)
 }
 
 /// Records a use.
@@ -89,7 +103,7 @@ pub async fn revoke_others<C: ConnectionTrait>(
 pub(super) async fn list<C: ConnectionTrait>(
     db: &C,
     user: &User,
-    config: &SessionsConfig,
+    (age, idle): (Duration, Option<Duration>),
     (limit, before): (u64, Option<SessionId>),
     now: Timestamp,
 ) -> Result<Vec<Model>, DbErr> {
@@ -98,8 +112,8 @@ pub(super) async fn list<C: ConnectionTrait>(
         .filter(Column::AuthEpoch.eq(user.auth_epoch))
         .filter(Column::RevokedAt.is_null())
         .filter(Column::ExpiresAt.gt(now))
-        .filter(Column::CreatedAt.gt(now - config.age()));
-    if let Some(idle) = config.idle() {
+        .filter(Column::CreatedAt.gt(now - age));
+    if let Some(idle) = idle {
         query = query.filter(Column::SeenAt.gt(now - idle));
     }
     if let Some(before) = before {

@@ -3,6 +3,7 @@
 use sea_orm::DbErr;
 
 use crate::{
+    enforcement::TWO_FACTOR_ENFORCED,
     fault::{Fault, FieldError, ProblemKind, VALIDATION},
     passkey::PasskeyError,
     sessions::SessionError,
@@ -38,7 +39,7 @@ pub const TWO_FACTOR_NOT_ENABLED: ProblemKind = ProblemKind {
     code: "two_factor_not_enabled",
     status: 409,
     title: "There is no second factor",
-    help: "Backup codes stand in for a second factor. Set one up first.",
+    help: "The user has no second factor: none that backup codes could stand in for, and none to be reset.",
 };
 
 /// There is no passkey.
@@ -94,6 +95,9 @@ pub enum TwoFactorError {
     /// The passkey is not the user's, or the last way to sign in.
     #[error(transparent)]
     Passkey(#[from] PasskeyError),
+    /// An organization demands the factor that was to be removed.
+    #[error("an organization demands a second factor")]
+    Enforced,
     /// The last proof of identity is too old or too weak.
     #[error(transparent)]
     Session(#[from] SessionError),
@@ -125,6 +129,7 @@ impl From<TwoFactorError> for Fault {
             TwoFactorError::NoPasskeys => Self::of(&NO_PASSKEYS),
             TwoFactorError::LastSecondFactor => Self::of(&LAST_SECOND_FACTOR),
             TwoFactorError::Passkey(err) => err.into(),
+            TwoFactorError::Enforced => Self::of(&TWO_FACTOR_ENFORCED),
             TwoFactorError::Session(err) => err.into(),
             TwoFactorError::Database(err) => err.into(),
         }

@@ -12,7 +12,7 @@ use crate::{
     backup_codes,
     client::Client,
     db::Tx,
-    jobs,
+    enforcement, jobs,
     kernel::Kernel,
     passkey::{self, PasskeyError, PasskeyId, SecondFactorAnswer},
     rate_limit::{self, Verdict},
@@ -251,15 +251,17 @@ pub async fn confirm_totp(
 /// Removes the authenticator app, and the backup codes with the last factor.
 ///
 /// # Errors
-/// When there is no app, the last proof is too old or too weak, or the database fails.
+/// When there is no app, it is the last factor and demanded, or the last proof is too old or too weak.
 pub async fn disable_totp(kernel: &Kernel, client: &Client, principal: &Principal) -> Result<(), TwoFactorError> {
     let user_id = principal.user.id;
     require_fresh(kernel, principal).await?;
-    let tx = kernel.db.write_tx().await?;
+    let mut tx = kernel.db.write_tx().await?;
+    users::lock(&*tx, user_id).await?;
     if !totp::remove(&tx, user_id).await? {
         return Err(TwoFactorError::TotpNotEnabled);
     }
     if methods(&*tx, user_id).await?.is_empty() {
+        tx = keep_factor(kernel, tx, client, (user_id, "totp.disable")).await?;
         backup_codes::remove_all(&*tx, user_id).await?;
     }
     settle(kernel, &tx, principal).await?;
@@ -272,7 +274,7 @@ pub async fn disable_totp(kernel: &Kernel, client: &Client, principal: &Principa
 /// Makes the user's passkeys a second factor, or no longer. Returns backup codes where there were none.
 ///
 /// # Errors
-/// When there is no passkey, the last proof is too old or too weak, or the database fails.
+/// When there is no passkey, it is the last factor and demanded, or the last proof is too old or too weak.
 pub async fn set_passkeys(
     kernel: &Kernel,
     client: &Client,
@@ -281,10 +283,11 @@ pub async fn set_passkeys(
 ) -> Result<Vec<Redacted<String>>, TwoFactorError> {
     let user_id = principal.user.id;
     require_fresh(kernel, principal).await?;
-    let tx = kernel.db.write_tx().await?;
+    let mut tx = kernel.db.write_tx().await?;
     if is_enabled && passkey::lock_count(&tx, user_id).await? == 0 {
         return Err(TwoFactorError::NoPasskeys);
     }
+    users::lock(&*tx, user_id).await?;
     let is_changed = if is_enabled {
         store::enable_passkeys(&*tx, user_id, kernel.clock.now()).await?
     } else {
@@ -293,9 +296,9 @@ pub async fn set_passkeys(
     if !is_changed {
         return Ok(Vec::new());
     }
-    let status = status(&*tx, user_id).await?;
-    let mut codes = Vec::new();
+    let (status, mut codes) = (status(&*tx, user_id).await?, Vec::new());
     if status.methods.is_empty() {
+        tx = keep_factor(kernel, tx, client, (user_id, "two_factor.disable_passkeys")).await?;
         backup_codes::remove_all(&*tx, user_id).await?;
     } else if is_enabled && status.backup_codes_left == 0 {
         codes = backup_codes::replace(kernel, &tx, user_id).await?;
@@ -303,8 +306,7 @@ pub async fn set_passkeys(
     settle(kernel, &tx, principal).await?;
     let action = if is_enabled { "two_factor.enable_passkeys" } else { "two_factor.disable_passkeys" };
     let audit_id = record(kernel, &tx, client, user_id, (action, Outcome::Success)).await?;
-    let notice = NotifyTwoFactorPasskeys { user_id, audit_id, is_enabled };
-    jobs::enqueue(&tx, kernel.clock.as_ref(), &notice).await?;
+    jobs::enqueue(&tx, kernel.clock.as_ref(), &NotifyTwoFactorPasskeys { user_id, audit_id, is_enabled }).await?;
     tx.commit().await?;
     Ok(codes)
 }
@@ -312,8 +314,7 @@ pub async fn set_passkeys(
 /// Removes a passkey. Where it was a second factor, what the user holds elsewhere ends.
 ///
 /// # Errors
-/// When it is not the user's, it is the last way to sign in or the last second factor, or the last proof is too old or
-/// too weak.
+/// When it is not the user's, it is the last way to sign in or the last factor, or the last proof is too old or too weak.
 pub async fn remove_passkey(
     kernel: &Kernel,
     client: &Client,
@@ -322,9 +323,13 @@ pub async fn remove_passkey(
 ) -> Result<(), TwoFactorError> {
     let user_id = principal.user.id;
     require_fresh(kernel, principal).await?;
-    let tx = kernel.db.write_tx().await?;
+    let mut tx = kernel.db.write_tx().await?;
+    users::lock(&*tx, user_id).await?;
     let left = passkey::remove(kernel, &tx, client, user_id, id).await?;
     let status = status(&*tx, user_id).await?;
+    if left == 0 && status.methods.is_empty() {
+        tx = keep_factor(kernel, tx, client, (user_id, "passkey.remove")).await?;
+    }
     if status.are_passkeys_enabled {
         if status.methods.is_empty() {
             return Err(TwoFactorError::LastSecondFactor);
@@ -364,6 +369,23 @@ async fn settle(kernel: &Kernel, tx: &Tx, principal: &Principal) -> Result<(), D
     let (user_id, now) = (principal.user.id, kernel.clock.now());
     let auth_epoch = users::bump_epoch(&**tx, user_id, now).await?;
     sessions::settle(tx, user_id, Some(principal.session_id), auth_epoch, now).await.map(|_| ())
+}
+
+/// Goes on with losing the last factor unless an organization demands one; the wish is audited then.
+async fn keep_factor(
+    kernel: &Kernel,
+    tx: Tx,
+    client: &Client,
+    (user_id, action): (UserId, &'static str),
+) -> Result<Tx, TwoFactorError> {
+    if !enforcement::rules_of(&*tx, user_id).await?.forbid_losing_the_factor() {
+        return Ok(tx);
+    }
+    tx.rollback().await?;
+    let tx = kernel.db.write_tx().await?;
+    record(kernel, &tx, client, user_id, (action, Outcome::Failure)).await?;
+    tx.commit().await?;
+    Err(TwoFactorError::Enforced)
 }
 
 async fn record(

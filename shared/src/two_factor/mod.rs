@@ -20,7 +20,7 @@ mod jobs;
 mod store;
 
 pub use config::TwoFactorConfig;
-pub use error::{NO_PASSKEYS, PROBLEMS, TwoFactorError};
+pub use error::{NO_PASSKEYS, PROBLEMS, TWO_FACTOR_NOT_ENABLED, TwoFactorError};
 pub use flow::{
     Amr, Method, Offer, Status, confirm_totp, disable_totp, forget_attempts, methods, remove_passkey,
     replace_backup_codes, require_fresh, reserve, set_passkeys, start_totp, status, verify,

@@ -105,7 +105,7 @@ async fn completion_signs_nobody_in() {
     browser.log_in(ADA, FRESH_PASSWORD).await;
 }
 
-/// C14, T-RST-05: sessions of all kinds, trusted devices, logins that wait, and the old password.
+/// C14, T-RST-05, W27: sessions of all kinds, trusted devices, logins that wait, and the old password.
 #[tokio::test(flavor = "multi_thread")]
 async fn completion_ends_everything_that_the_user_holds() {
     let app = app_with_ada().await;
@@ -139,7 +139,7 @@ async fn completion_ends_everything_that_the_user_holds() {
     app.drain().await;
 }
 
-/// C15, T-RST-05: when, from where and with what.
+/// C15, T-RST-05, W27: when, from where and with what; and that API keys should be looked through.
 #[tokio::test(flavor = "multi_thread")]
 async fn completion_tells_the_user() {
     let app = app_with_ada().await;
@@ -151,7 +151,7 @@ async fn completion_tells_the_user() {
     let event = audit::list(app.kernel.db.reader(), "recovery.complete", 1).await.unwrap().remove(0);
     let minute = event.at.to_string().replace('T', " ");
     let time = format!("{} UTC", &minute[..16]);
-    for fact in [time.as_str(), "198.51.100.7", "Firefox on Linux"] {
+    for fact in [time.as_str(), "198.51.100.7", "Firefox on Linux", "API keys"] {
         assert!(mail.text.contains(fact) && mail.html.contains(fact), "{fact} is not in: {}", mail.text);
     }
     assert_eq!((event.outcome.as_str(), event.ip.as_deref()), ("success", Some("198.51.100.7")));

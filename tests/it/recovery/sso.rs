@@ -4,7 +4,7 @@ use harness::{PASSWORD, Settings, TestApp};
 use serde_json::json;
 use shared::domains::DomainsConfig;
 
-use super::{request, try_password};
+use super::{FRESH_PASSWORD, complete, new_token, request, try_password};
 
 fn rules() -> Settings {
     let rules = json!({ "sso_enforced": ["corp.example=saml", "bücher.example=google"] });
@@ -76,5 +76,24 @@ async fn other_domains_are_not_enforced() {
         let refusal = try_password(&app.browser(), email, PASSWORD).await;
         refusal.expect_problem(401, "invalid_credentials");
     }
+    app.drain().await;
+}
+
+/// W27: a rule that came after the link holds when the link is used, and leaves everything as it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_came_after_the_link_holds_at_its_use() {
+    let app = TestApp::new().await;
+    let email = "ada@corp.example";
+    app.browser().sign_up_verified(email).await;
+    let token = new_token(&app, email).await;
+    let mut config = (*app.kernel.config).clone();
+    (rules().change)(&mut config);
+    let ruled = app.gateway_with_config(config);
+    let browser = app.browser().through(&ruled);
+    let refused = complete(&browser, &token, FRESH_PASSWORD).await;
+    assert_eq!((refused.status, refused.json()["code"].as_str()), (403, Some("sso_enforced")));
+    app.drain().await;
+    app.browser().log_in(email, PASSWORD).await;
+    complete(&app.browser(), &token, FRESH_PASSWORD).await.expect(200);
     app.drain().await;
 }

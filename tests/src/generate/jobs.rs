@@ -6,9 +6,9 @@
 use anyhow::{Context as _, ensure};
 use serde_json::{Map, Value, json};
 use shared::{
-    CATALOG, api_keys, backup_codes, devices, email_mfa, email_verification, idempotency,
+    CATALOG, api_keys, backup_codes, devices, email_mfa, email_verification, enforcement, idempotency,
     jobs::{CatalogEntry, Job, entry, sweep},
-    lockout, login, mail, passkey, password, recovery, sessions, signup, totp, two_factor, users,
+    lockout, login, mail, passkey, password, recovery, sessions, signup, totp, two_factor, two_factor_reset, users,
 };
 
 /// Where the schema is published.
@@ -177,6 +177,22 @@ pub const PAYLOADS: &[Payload] = &[
         &[field("verification_id", Shape::Id, "The verification.")],
     ),
     payload::<email_verification::SweepVerifications>("Delete verifications that are long over.", WINDOW),
+    payload::<enforcement::NotifyMembers>(
+        "Enqueue the notices for one batch of an organization's members, and the next batch.",
+        &[
+            field("organization_id", Shape::Id, "The organization."),
+            field("audit_id", Shape::Id, "Audit row of the change."),
+            field("after_user_id", Shape::Id, "The batch begins after this user; nil for the first one."),
+        ],
+    ),
+    payload::<enforcement::NotifyTwoFactorRequired>(
+        "Tell a member that their organization demands a second factor from now on.",
+        &[
+            field("organization_id", Shape::Id, "The organization."),
+            field("user_id", Shape::Id, "The member."),
+            field("audit_id", Shape::Id, "Audit row of the change."),
+        ],
+    ),
     payload::<idempotency::SweepIdempotencyKeys>("Delete kept answers that are too old to be repeated.", WINDOW),
     payload::<sweep::SweepFinishedJobs>("Delete finished jobs after the configured time.", WINDOW),
     payload::<lockout::NotifyDisabled>(
@@ -228,6 +244,12 @@ pub const PAYLOADS: &[Payload] = &[
             field("is_enabled", Shape::Flag, "Whether they are one."),
         ],
     ),
+    payload::<two_factor_reset::NotifyTwoFactorReset>("Tell a user that their second factors were reset.", NOTICE),
+    payload::<two_factor_reset::SendTwoFactorResetLink>(
+        "Mail the link of a reset of second factors to its user.",
+        &[field("reset_id", Shape::Id, "The request.")],
+    ),
+    payload::<two_factor_reset::SweepTwoFactorResets>("Delete resets of second factors that are long over.", WINDOW),
     payload::<users::NotifyEmailChanged>(
         "Tell one of the two addresses that the user's address changed.",
         &[

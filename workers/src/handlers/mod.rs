@@ -5,6 +5,7 @@ mod backup_codes;
 mod devices;
 mod email_mfa;
 mod email_verification;
+mod enforcement;
 mod idempotency;
 mod identify;
 mod jobs;
@@ -19,6 +20,7 @@ mod sessions;
 mod signup;
 mod totp;
 mod two_factor;
+mod two_factor_reset;
 mod users;
 
 use std::time::Duration;
@@ -46,6 +48,7 @@ pub fn registry() -> Result<Registry, DuplicateHandler> {
         .mail(devices::notify_new_device)?
         .mail(email_mfa::send_login_code)?
         .mail(email_verification::send_verification)?
+        .mail(enforcement::notify_two_factor_required)?
         .mail(lockout::notify_disabled)?
         .mail(lockout::notify_locked)?
         .mail(mail::send_test_mail)?
@@ -58,10 +61,13 @@ pub fn registry() -> Result<Registry, DuplicateHandler> {
         .mail(totp::notify_disabled)?
         .mail(totp::notify_enabled)?
         .mail(two_factor::notify_passkeys)?
+        .mail(two_factor_reset::notify_done)?
+        .mail(two_factor_reset::send_link)?
         .mail(users::notify_email_changed)?
         .on(api_keys::sweep_expiry)?
         .on(devices::sweep_devices)?
         .on(email_verification::sweep_verifications)?
+        .on(enforcement::notify_members)?
         .on(idempotency::sweep_keys)?
         .on(identify::apply_facts)?
         .on(identify::delete_persons_of)?
@@ -71,6 +77,7 @@ pub fn registry() -> Result<Registry, DuplicateHandler> {
         .on(login::sweep_logins)?
         .on(passkey::sweep_ceremonies)?
         .on(recovery::sweep_resets)?
-        .on(sessions::sweep_ended)?;
+        .on(sessions::sweep_ended)?
+        .on(two_factor_reset::sweep_resets)?;
     Ok(registry)
 }

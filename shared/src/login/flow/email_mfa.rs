@@ -11,6 +11,7 @@ use crate::{
     db::Tx,
     devices,
     email_mfa::{Attempt, SendLoginCode},
+    enforcement::EMAIL_MFA,
     jobs,
     kernel::Kernel,
     lockout::{self, Authenticator},
@@ -20,6 +21,7 @@ use crate::{
         store,
     },
     rate_limit::{self, Verdict},
+    recovery,
     secret::{Redacted, SignedId},
     sessions::{Proof, Transport},
     users::{self, User},
@@ -113,14 +115,16 @@ async fn finish(
     if !store::finish(&*tx, (pending.id, pending.state), LoginState::Done, kernel.clock.now()).await? {
         return Err(LoginError::NotFound);
     }
-    let device = if remember_device {
+    // A password that came by mail and a code that came by mail are one proof, of the mailbox.
+    let is_same_mailbox = recovery::was_completed_lately(kernel, &tx, user.id).await?;
+    let device = if remember_device && !is_same_mailbox {
         let previous = context.device_token.as_ref().map(|token| token.expose().as_str());
-        Some(devices::trust(kernel, &tx, client, (&user, "email_mfa"), previous).await?)
+        devices::trust(kernel, &tx, client, (&user, EMAIL_MFA), previous).await?
     } else {
         None
     };
     let transport = if pending.is_token_transport { Transport::Token } else { Transport::Cookie };
-    let proof = Proof { amr: vec!["pwd", "email"] };
+    let proof = Proof::of(if is_same_mailbox { vec!["email"] } else { vec!["pwd", "email"] });
     let mut signed_in = open(kernel, &tx, client, (user, context), (proof, transport)).await?;
     signed_in.device = device;
     tx.commit().await?;

@@ -147,7 +147,7 @@ pub async fn finish_passkey(
     }
     lockout::succeed(kernel, &tx, &reservation).await?;
     let transport = if assertion.is_token_transport { Transport::Token } else { Transport::Cookie };
-    let proof = Proof { amr: assertion.amr().to_vec() };
+    let proof = Proof::of(assertion.amr().to_vec());
     let signed_in = open(kernel, &tx, client, (user, context), (proof, transport)).await?;
     tx.commit().await?;
     Ok(Outcome::SignedIn(Box::new(signed_in)))

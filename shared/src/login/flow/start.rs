@@ -14,6 +14,7 @@ use crate::{
     devices, domains,
     email_mfa::{self, SendLoginCode},
     email_verification::{self, EmailVerificationError},
+    enforcement::EMAIL_MFA,
     jobs,
     kernel::Kernel,
     lockout::{self, Authenticator, Reservation, Subject},
@@ -115,10 +116,14 @@ pub async fn start(
         tx.commit().await?;
     }
     let methods = two_factor::methods(kernel.db.reader(), user.id).await?;
-    let facts = facts(kernel, &user, &methods, context).await?;
+    let trusted_method = trusted_method(kernel, &user, &methods, context).await?;
+    let facts = facts(kernel, &user, (&methods, trusted_method), context).await?;
     match step::next(facts) {
         Step::VerifyEmail => ask_for_proof(kernel, client, &user, Some(&reservation)).await,
-        Step::SignIn => sign_in(kernel, client, user, context, (attempt.transport, &reservation)).await,
+        Step::SignIn => {
+            let proof = proof(&user, trusted_method, context);
+            sign_in(kernel, client, (user, proof), context, (attempt.transport, &reservation)).await
+        }
         Step::TwoFactor => second_step::begin(kernel, client, &user, methods, (attempt.transport, &reservation)).await,
         Step::EmailMfa => send_code(kernel, client, &user, attempt.transport, &reservation).await,
         Step::EmailNotAvailable => {
@@ -207,22 +212,49 @@ async fn refuse(
     Err(LoginError::InvalidCredentials)
 }
 
-async fn facts(kernel: &Kernel, user: &User, methods: &[Method], context: &Context) -> Result<Facts, DbErr> {
-    let db = kernel.db.reader();
+/// The method of the second step that this browser is trusted for.
+async fn trusted_method(
+    kernel: &Kernel,
+    user: &User,
+    methods: &[Method],
+    context: &Context,
+) -> Result<Option<&'static str>, DbErr> {
     let device_token = context.device_token.as_ref().map(|token| token.expose().as_str());
     let rememberable = methods.iter().filter(|method| method.is_rememberable()).map(|method| method.as_str());
-    let skippable: Vec<_> = if methods.is_empty() { vec!["email_mfa"] } else { rememberable.collect() };
-    let mut device_is_trusted = false;
+    let skippable: Vec<_> = if methods.is_empty() { vec![EMAIL_MFA] } else { rememberable.collect() };
     for method in skippable {
-        device_is_trusted |= devices::is_trusted(kernel, user, method, device_token).await?;
+        if devices::is_trusted(kernel, user, method, device_token).await? {
+            return Ok(Some(method));
+        }
     }
+    Ok(None)
+}
+
+/// What a right password proves on this browser. Signing in again on a live session does not ask for a mailed code again,
+/// which that session stands in for.
+fn proof(user: &User, trusted_method: Option<&'static str>, context: &Context) -> Proof {
+    let passed = |live: &Principal| {
+        live.remembered_method.as_deref() == Some(EMAIL_MFA) || live.has_amr("pwd") && live.has_amr("email")
+    };
+    let live = context.live.as_ref().filter(|live| live.user.id == user.id);
+    let remembered_method = trusted_method.or(live.is_some_and(passed).then_some(EMAIL_MFA));
+    Proof { amr: vec!["pwd"], remembered_method }
+}
+
+async fn facts(
+    kernel: &Kernel,
+    user: &User,
+    (methods, trusted_method): (&[Method], Option<&'static str>),
+    context: &Context,
+) -> Result<Facts, DbErr> {
+    let db = kernel.db.reader();
     Ok(Facts {
         is_verified: user.is_verified(),
         mail_is_available: kernel.config.mail.is_available(),
         mail_is_suppressed: mail::is_suppressed(db, kernel, &user.email_normalised).await?,
         is_reauthentication: context.live.as_ref().is_some_and(|live| live.user.id == user.id),
         has_second_factor: !methods.is_empty(),
-        device_is_trusted,
+        device_is_trusted: trusted_method.is_some(),
         has_bypass: email_mfa::has_bypass(db, user.id, kernel.clock.now()).await?,
     })
 }
@@ -271,13 +303,12 @@ pub(super) async fn audit_stop(
 async fn sign_in(
     kernel: &Kernel,
     client: &Client,
-    user: User,
+    (user, proof): (User, Proof),
     context: &Context,
     (transport, reservation): (Transport, &Reservation),
 ) -> Result<Outcome, LoginError> {
     let tx = kernel.db.write_tx().await?;
     lockout::succeed(kernel, &tx, reservation).await?;
-    let proof = Proof { amr: vec!["pwd"] };
     let signed_in = open(kernel, &tx, client, (user, context), (proof, transport)).await?;
     tx.commit().await?;
     Ok(Outcome::SignedIn(Box::new(signed_in)))

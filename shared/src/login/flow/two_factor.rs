@@ -189,12 +189,12 @@ async fn finish(
     }
     let device = if let Some(method) = remembered {
         let previous = context.device_token.as_ref().map(|token| token.expose().as_str());
-        Some(devices::trust(kernel, &tx, client, (&user, method.as_str()), previous).await?)
+        devices::trust(kernel, &tx, client, (&user, method.as_str()), previous).await?
     } else {
         None
     };
     let transport = if pending.is_token_transport { Transport::Token } else { Transport::Cookie };
-    let proof = Proof { amr: [&["pwd"], amr].concat() };
+    let proof = Proof::of([&["pwd"], amr].concat());
     let mut signed_in = open(kernel, &tx, client, (user, context), (proof, transport)).await?;
     signed_in.device = device;
     tx.commit().await?;
