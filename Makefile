@@ -1,7 +1,7 @@
 # Every target makes sure first that the machine has what it needs; see scripts/setup.sh.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-full check gen bench
+.PHONY: help run test test-full chaos check gen bench
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -19,10 +19,15 @@ test-full: ## run all tests again on PostgreSQL and RabbitMQ, with real counterp
 	@scripts/setup.sh full
 	scripts/test-full.sh
 
+chaos: ## hurt an installation in every way its guarantees speak of; ONLY="short", "single" or "fleet"
+	@scripts/setup.sh full
+	scripts/chaos.sh $(ONLY)
+
 check: ## formatting, lints, documentation, licences, generated files
 	@scripts/setup.sh test
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
+	cargo clippy -p gatepost --bins --features chaos --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --locked
 	@if command -v cargo-deny >/dev/null 2>&1; then \
 		echo "cargo deny --offline check bans licenses sources"; \

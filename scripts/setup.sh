@@ -4,7 +4,8 @@
 #   scripts/setup.sh [run|test|full]
 #
 # run, test   a C compiler with the C library's headers (bundled SQLite, ring), make, git, curl, CA certificates, Rust
-# full        additionally the servers of PostgreSQL and RabbitMQ, and Chromium with its driver
+# full        additionally the servers of PostgreSQL and RabbitMQ, Chromium with its driver, faketime,
+#             strace, and Schemathesis in a Python environment under ~/.cache/gatepost
 #
 # Missing Debian/Ubuntu packages are installed with apt-get, through sudo when not root. Nothing is installed into the
 # project. No OpenSSL, pkg-config, cmake or perl is needed.
@@ -43,6 +44,9 @@ if [[ $mode == full ]]; then
   has rabbitmq-server || packages+=(rabbitmq-server)
   has chromium || packages+=(chromium)
   has chromedriver || packages+=(chromium-driver)
+  { has python3 && python3 -c 'import ensurepip' 2>/dev/null; } || packages+=(python3-venv)
+  has faketime || packages+=(faketime)
+  has strace || packages+=(strace)
 fi
 
 if ((${#packages[@]} > 0)); then
@@ -55,6 +59,14 @@ if ((${#packages[@]} > 0)); then
   say "installing with apt-get: ${packages[*]}"
   "${root[@]}" apt-get update -qq
   "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"
+fi
+
+# Generates requests from the API document; pinned, in a folder of its own outside of the project.
+schemathesis=${XDG_CACHE_HOME:-$HOME/.cache}/gatepost/schemathesis-4.32.5
+if [[ $mode == full && ! -x $schemathesis/bin/schemathesis ]]; then
+  say "installing schemathesis into $schemathesis"
+  python3 -m venv "$schemathesis"
+  "$schemathesis/bin/pip" install --quiet --disable-pip-version-check schemathesis==4.32.5
 fi
 
 if ! has cargo || ! has rustc; then

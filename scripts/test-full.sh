@@ -14,6 +14,7 @@
 #   TEST_AMQP_URL                the RabbitMQ server; tests add vhosts with `rabbitmqctl add_vhost`
 #   TEST_AMQP_VHOST              the vhost that the suite's applications share, each with a prefix of its own
 #   TEST_AMQP_NODE               tests may start a RabbitMQ node of their own and kill it
+#   TEST_SCHEMATHESIS            the generator of requests that scripts/setup.sh installed
 #   GATEPOST_TEST_VHOST_PREFIX   how the names of those vhosts begin
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -199,6 +200,9 @@ prepare_rabbitmq
 servers="PostgreSQL $(admin -Atc 'SHOW server_version') and RabbitMQ $(rabbitmqctl version 2>/dev/null 9>&- | tail -n 1)"
 say "testing on $servers"
 export GATEPOST_TEST_FULL=1
+schemathesis=${XDG_CACHE_HOME:-$HOME/.cache}/gatepost/schemathesis-4.32.5/bin/schemathesis
+if [[ -x $schemathesis ]]; then export TEST_SCHEMATHESIS=$schemathesis; fi
 cargo build --workspace --bins --locked 9>&-
+cargo build -p gatepost --bin gatepost-chaos --features chaos --locked 9>&-
 cargo test --workspace --locked 9>&-
 say "passed on $servers after $SECONDS s"

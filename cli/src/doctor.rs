@@ -4,14 +4,15 @@ use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use shared::{
-    broker,
+    broker::{self, BrokerError},
     config::Config,
-    jobs::{self, JobId, JobState, operate},
+    jobs::{self, JobId, JobState, lease, operate},
     kernel::Kernel,
     mail::{MailRoute, SendTestMail},
     password,
     users::Email,
 };
+use workers::{mail::Mailer, maintenance};
 
 use crate::output;
 
@@ -22,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub async fn examine(config: Config, mail_to: Option<String>) -> anyhow::Result<bool> {
     let mut report = Report { is_well: true };
     report.say("configuration", Ok(format!("{:?} mode, reached at {}", config.mode, config.http.public_url)));
-    report.say("base URL", resolve(&config).await);
+    report.say("DNS", resolve(&config).await);
     let kernel = match Kernel::connect(config.clone()).await {
         Ok((kernel, _)) => kernel,
         Err(err) => {
@@ -33,15 +34,19 @@ pub async fn examine(config: Config, mail_to: Option<String>) -> anyhow::Result<
     report.say("database", Ok(format!("{:?} answers", kernel.db.engine())));
     let missing = migrations::missing(kernel.db.writer()).await?;
     if missing.is_empty() {
-        report.say("schema", Ok("up to date".to_owned()));
+        report.say("migrations", Ok("the schema is up to date".to_owned()));
     } else {
-        report.say("schema", Err(format!("{} changes are missing; run `gatepost migrate`", missing.len())));
+        report.say("migrations", Err(format!("{} changes are missing; run `gatepost migrate`", missing.len())));
         return Ok(false);
     }
     report.say("keys", keys(&kernel).await?);
-    report.say("broker", broker(&config).await);
-    report.say("queues", queues(&kernel).await?);
-    report.say("mail", route(&config));
+    let (broker, topology) = broker(&config).await;
+    report.say("broker", broker);
+    report.say("topology", topology);
+    report.say("relay", relay(&kernel).await?);
+    report.say("worker", worker(&kernel).await?);
+    report.say("dead jobs", dead(&kernel).await?);
+    report.say("SMTP", smtp(&config).await);
     if let Some(to) = mail_to {
         report.say("test mail", test_mail(&kernel, &to).await?);
     }
@@ -83,11 +88,16 @@ async fn keys(kernel: &Kernel) -> anyhow::Result<Result<String, String>> {
     Ok(if orphans.is_empty() { Ok(format!("{:?} signs", kernel.keys.current())) } else { Err(orphans.join(", ")) })
 }
 
-async fn broker(config: &Config) -> Result<String, String> {
+/// Whether the broker takes messages, and whether what it has is what this version declares.
+async fn broker(config: &Config) -> (Result<String, String>, Result<String, String>) {
     if config.broker.url.expose().starts_with("memory:") {
-        return Ok("in process".to_owned());
+        return (Ok("in process".to_owned()), Ok("in process".to_owned()));
     }
-    let broker = broker::connect(&config.broker).await.map_err(|err| err.to_string())?;
+    let broker = match broker::connect(&config.broker).await {
+        Ok(broker) => broker,
+        Err(BrokerError::Topology(differs)) => return (Ok("RabbitMQ answers".to_owned()), Err(differs)),
+        Err(error) => return (Err(error.to_string()), Err("not looked at".to_owned())),
+    };
     let deadline = Instant::now() + Duration::from_secs(config.broker.timeout_seconds);
     let mut finding = broker.check().await;
     while finding.is_err() && Instant::now() < deadline {
@@ -95,31 +105,71 @@ async fn broker(config: &Config) -> Result<String, String> {
         finding = broker.check().await;
     }
     broker.close().await;
-    finding.map(|()| "RabbitMQ takes messages, the topology is declared".to_owned()).map_err(|err| err.to_string())
+    let answers = Ok("RabbitMQ takes messages".to_owned());
+    match finding {
+        Ok(()) => (answers, Ok("exchanges and queues are declared".to_owned())),
+        Err(error @ (BrokerError::Unroutable | BrokerError::Topology(_))) => (answers, Err(error.to_string())),
+        Err(error) => (Err(error.to_string()), Err("not looked at".to_owned())),
+    }
 }
 
-async fn queues(kernel: &Kernel) -> anyhow::Result<Result<String, String>> {
+/// A relay leaves no due job lying: each takes them within moments.
+async fn relay(kernel: &Kernel) -> anyhow::Result<Result<String, String>> {
+    let (jobs, age) = waiting(kernel, &[JobState::Queued, JobState::Retrying]).await?;
+    let text = format!("{jobs} jobs wait for it, the oldest for {} s", age.as_secs());
+    let is_behind = age > Duration::from_secs(kernel.config.jobs.redispatch_seconds);
+    Ok(if is_behind {
+        Err(format!("{text}: is a gateway or worker running, and does the broker answer?"))
+    } else {
+        Ok(text)
+    })
+}
+
+/// Some worker holds the role of maintenance while any lives, and takes what the broker has.
+async fn worker(kernel: &Kernel) -> anyhow::Result<Result<String, String>> {
+    let (jobs, age) = waiting(kernel, &[JobState::Dispatched, JobState::Running]).await?;
+    let text = format!("{jobs} jobs are with the broker or under way, the oldest for {} s", age.as_secs());
+    let is_led = lease::is_held(kernel.db.reader(), maintenance::ROLE, kernel.clock.now()).await?;
+    let limit = Duration::from_secs(kernel.config.jobs.max_age_seconds);
+    Ok(if !is_led {
+        Err(format!("{text}; no worker process lives: is `gatepost worker` running?"))
+    } else if age > limit {
+        Err(format!("{text}: is a worker of each queue running?"))
+    } else {
+        Ok(text)
+    })
+}
+
+async fn dead(kernel: &Kernel) -> anyhow::Result<Result<String, String>> {
+    let (jobs, _) = waiting(kernel, &[JobState::Dead]).await?;
+    Ok(Ok(if jobs == 0 { "none".to_owned() } else { format!("{jobs}; see `gatepost jobs list --state dead`") }))
+}
+
+/// How many jobs are in these states, and for how long the oldest has been due.
+async fn waiting(kernel: &Kernel, states: &[JobState]) -> anyhow::Result<(i64, Duration)> {
     let now = kernel.clock.now();
-    let (mut waiting, mut dead, mut oldest) = (0, 0, Duration::ZERO);
+    let (mut jobs, mut age) = (0, Duration::ZERO);
     for depth in operate::depths(kernel.db.reader()).await? {
-        if depth.state == JobState::Dead.as_str() {
-            dead += depth.jobs;
-        } else {
-            waiting += depth.jobs;
-            oldest = oldest.max(now.since(shared::clock::Timestamp(depth.oldest)));
+        if states.iter().any(|state| depth.state == state.as_str()) {
+            jobs += depth.jobs;
+            age = age.max(now.since(shared::clock::Timestamp(depth.oldest)));
         }
     }
-    let text = format!("{waiting} waiting, the oldest for {} s; {dead} dead", oldest.as_secs());
-    let limit = kernel.config.jobs.max_age_seconds;
-    Ok(if oldest.as_secs() > limit { Err(format!("{text}: is a relay and a worker running?")) } else { Ok(text) })
+    Ok((jobs, age))
 }
 
-fn route(config: &Config) -> Result<String, String> {
+/// Whether the mail relay lets us in. No mail is sent.
+async fn smtp(config: &Config) -> Result<String, String> {
     match config.mail.route() {
-        MailRoute::Mailbox(folder) => Ok(format!("local mailbox in {}", folder.display())),
-        MailRoute::Smtp => Ok("SMTP; use --mail-to to send a test mail through the real queue".to_owned()),
-        MailRoute::Nowhere => Err("no mail is sent; sign-in by password needs an administrator's bypass".to_owned()),
+        MailRoute::Mailbox(folder) => return Ok(format!("local mailbox in {}", folder.display())),
+        MailRoute::Nowhere => {
+            return Err("no mail is sent; sign-in by password needs an administrator's bypass".to_owned());
+        }
+        MailRoute::Smtp => {}
     }
+    let mailer = Mailer::new(config).map_err(|error| error.to_string())?;
+    mailer.check().await.map_err(|error| error.to_string())?;
+    Ok("the relay lets us in; --mail-to sends a test mail through the real queue".to_owned())
 }
 
 /// Enqueues a real job and watches it; the state it stays in names the part that fails.

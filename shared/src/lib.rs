@@ -4,7 +4,7 @@
 //! its `mod.rs` draws the flow, `flow` decides, `store` queries, `jobs` names what is told.
 //!
 //! ```text
-//! kernel   ids clock secret key_format fault client audit config db jobs broker rate_limit telemetry lifecycle
+//! kernel   ids clock secret key_format fault client audit config db jobs broker rate_limit telemetry lifecycle chaos
 //!    ▲
 //! users  domains  orgs  projects  enforcement  idempotency
 //!    ▲
@@ -21,6 +21,7 @@ pub mod api_keys;
 pub mod audit;
 pub mod backup_codes;
 pub mod broker;
+pub mod chaos;
 pub mod client;
 pub mod clock;
 pub mod config;

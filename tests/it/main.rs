@@ -17,6 +17,7 @@ mod jobs;
 mod lockout;
 mod login;
 mod mail;
+mod operations;
 mod passkey;
 mod password;
 mod recovery;

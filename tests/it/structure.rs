@@ -12,6 +12,7 @@ use harness::generate::tree::{self, Source};
 const KERNEL: [&str; 18] = [
     "audit",
     "broker",
+    "chaos",
     "client",
     "clock",
     "config",

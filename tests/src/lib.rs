@@ -24,8 +24,10 @@
 mod answer;
 mod app;
 mod authenticator;
+mod balancer;
 pub mod bench;
 mod caller;
+pub mod chaos;
 pub mod generate;
 mod inspect;
 pub mod log;
@@ -40,6 +42,7 @@ pub mod works;
 pub use answer::Answer;
 pub use app::TestApp;
 pub use authenticator::Authenticator;
+pub use balancer::Balancer;
 pub use caller::Caller;
 pub use inspect::hexadecimal;
 pub use mail::{TestMail, code_in, token_in};

@@ -67,6 +67,11 @@ impl Process {
         }
     }
 
+    /// Whether it has not ended yet.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// Waits until it ends; true for exit code 0.
     pub async fn wait(&mut self, patience: Duration) -> Option<bool> {
         let ended = tokio::time::timeout(patience, self.child.wait()).await.ok()?;
@@ -79,6 +84,7 @@ pub struct Installation {
     /// Its folder: database, mailbox, logs.
     pub folder: PathBuf,
     variables: Vec<(String, String)>,
+    program: &'static str,
 }
 
 impl Installation {
@@ -94,7 +100,14 @@ impl Installation {
             ("GATEPOST__TELEMETRY__METRICS_LISTEN".to_owned(), String::new()),
             ("GATEPOST__PASSWORD__MEMORY_KIB".to_owned(), "1024".to_owned()),
         ];
-        Self { folder, variables }
+        Self { folder, variables, program: "gatepost" }
+    }
+
+    /// Runs another executable than `gatepost`.
+    #[must_use]
+    pub fn running(mut self, program: &'static str) -> Self {
+        self.program = program;
+        self
     }
 
     /// Sets `SECTION__KEY`.
@@ -107,7 +120,7 @@ impl Installation {
     /// A command with this installation's configuration.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(executable("gatepost"));
+        let mut command = Command::new(executable(self.program));
         command.args(arguments).current_dir(&self.folder).envs(self.variables.iter().map(|(key, value)| (key, value)));
         command.stdin(Stdio::null()).kill_on_drop(true);
         command
@@ -128,10 +141,19 @@ impl Installation {
     /// When it cannot be started.
     #[must_use]
     pub fn start_with(&self, name: &str, arguments: &[&str], settings: &[(&str, &str)]) -> Process {
-        let log = self.folder.join(format!("{name}.log"));
-        let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log file");
         let mut command = self.command(arguments);
         command.envs(settings.iter().map(|(key, value)| (format!("GATEPOST__{key}"), *value)));
+        self.spawn(name, command)
+    }
+
+    /// Starts a process of a [`Installation::command`] that was given more.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    #[must_use]
+    pub fn spawn(&self, name: &str, mut command: Command) -> Process {
+        let log = self.folder.join(format!("{name}.log"));
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(&log).expect("a log file");
         command.stdout(Stdio::null()).stderr(file);
         Process { child: command.spawn().expect("a process"), log }
     }
@@ -153,7 +175,19 @@ impl Installation {
         }
     }
 
-    /// All logs.
+    /// Every line that any of its processes has logged.
+    #[must_use]
+    pub fn log_lines(&self) -> Vec<String> {
+        let logs = std::fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let logs = logs.filter(|entry| entry.path().extension().is_some_and(|extension| extension == "log"));
+        logs.flat_map(|entry| {
+            let text = std::fs::read(entry.path()).unwrap_or_default();
+            String::from_utf8_lossy(&text).lines().map(str::to_owned).collect::<Vec<_>>()
+        })
+        .collect()
+    }
+
+    /// The ends of all logs.
     #[must_use]
     pub fn logs(&self) -> String {
         let mut text = String::new();

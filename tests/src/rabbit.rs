@@ -95,11 +95,33 @@ impl Vhost {
     }
 }
 
+impl Vhost {
+    /// Its address with a user of its own, as production has it. The user is deleted with the virtual host.
+    pub async fn url_of_own_user(&self) -> String {
+        let node = self.node.as_deref();
+        let (user, password) = (&self.name, ids::next().simple().to_string());
+        ctl(node, &["add_user", user, &password]).await;
+        ctl(node, &["set_permissions", "-p", &self.name, user, ".*", ".*", ".*"]).await;
+        let server = self.url.split('@').nth(1).unwrap_or_default();
+        format!("amqp://{user}:{password}@{server}")
+    }
+
+    /// Deletes the virtual host with all that is in it, and adds an empty one of the same name.
+    pub async fn recreate(&self) {
+        ctl(self.node.as_deref(), &["delete_vhost", &self.name]).await;
+        ctl(self.node.as_deref(), &["add_vhost", &self.name]).await;
+        ctl(self.node.as_deref(), &["set_permissions", "-p", &self.name, "guest", ".*", ".*", ".*"]).await;
+    }
+}
+
 impl Drop for Vhost {
     fn drop(&mut self) {
         // Best effort: a node that is gone took it along.
         let mut command = Command::new("rabbitmqctl");
         command.arg("-q").args(self.node.iter().flat_map(|name| ["-n", name])).args(["delete_vhost", &self.name]);
+        drop(command.stdin(Stdio::null()).output());
+        let mut command = Command::new("rabbitmqctl");
+        command.arg("-q").args(self.node.iter().flat_map(|name| ["-n", name])).args(["delete_user", &self.name]);
         drop(command.stdin(Stdio::null()).output());
     }
 }
@@ -128,6 +150,18 @@ impl Node {
         let node = Self { name: format!("gatepost-test-{port}@localhost"), port, distribution, folder };
         node.launch().await;
         Some(node)
+    }
+
+    /// Host and port.
+    #[must_use]
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
+    }
+
+    /// Its files, among them all messages.
+    #[must_use]
+    pub fn folder(&self) -> &std::path::Path {
+        &self.folder
     }
 
     /// Its address without a virtual host.

@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 use super::{Broker, BrokerError, Consumer, Delivery, Dispatch};
-use crate::jobs::Queue;
+use crate::{chaos, jobs::Queue};
 
 /// Messages one queue holds at most; the rest waits in the table.
 const CAPACITY: usize = 10_000;
@@ -72,7 +72,9 @@ impl Broker for MemoryBroker {
             let target = dispatch.queue.and_then(|queue| self.shelves.get(&queue)).ok_or(BrokerError::Unroutable)?;
             target.push(dispatch.clone())
         };
-        batch.iter().map(to_shelf).collect()
+        let taken = batch.iter().map(to_shelf).collect();
+        chaos::point("relay.after_publish_before_confirm");
+        taken
     }
 
     async fn consume(&self, queue: Queue, prefetch: u16) -> Result<Box<dyn Consumer>, BrokerError> {

@@ -175,17 +175,23 @@ pub fn is_unique_violation(err: &DbErr) -> bool {
     matches!(err.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
 }
 
+/// Whether a code of the database says that the same statement may succeed later.
+fn is_passing(code: &str) -> bool {
+    // Codes of PostgreSQL have five characters, those of SQLite are numbers whose lowest byte is the kind.
+    if code.len() < 5 {
+        // 5 busy, 6 locked, 10 I/O error, 13 disk full.
+        return code.parse::<u32>().is_ok_and(|code| matches!(code & 0xff, 5 | 6 | 10 | 13));
+    }
+    // Class 08 connection exception, class 53 insufficient resources, class 57 operator intervention and statement timeout,
+    // 40001 serialization failure, 40P01 deadlock, 55P03 lock not available.
+    ["08", "53", "57"].iter().any(|class| code.starts_with(class)) || matches!(code, "40001" | "40P01" | "55P03")
+}
+
 /// Whether a driver error means that the database did not answer, rather than that it refused.
 #[must_use]
 pub fn is_connection_loss(err: &SqlxError) -> bool {
     match err.as_database_error() {
-        // PostgreSQL: class 08 connection exception, class 57P operator intervention, 53300 too many connections,
-        // 55P03 lock not available, 57014 statement timeout. SQLite: 5 busy, 6 locked, 10 I/O error, 13 disk full.
-        Some(database) => database.code().is_some_and(|code| {
-            code.starts_with("08")
-                || code.starts_with("57")
-                || matches!(code.as_ref(), "53300" | "55P03" | "5" | "6" | "10" | "13" | "517" | "261")
-        }),
+        Some(database) => database.code().is_some_and(|code| is_passing(&code)),
         None => matches!(
             err,
             SqlxError::Io(_)
@@ -195,5 +201,20 @@ pub fn is_connection_loss(err: &SqlxError) -> bool {
                 | SqlxError::PoolClosed
                 | SqlxError::WorkerCrashed
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_of_both_engines_are_told_apart() {
+        for passing in ["5", "517", "10", "1034", "13", "08006", "53100", "57P01", "40001", "40P01", "55P03"] {
+            assert!(is_passing(passing), "{passing}");
+        }
+        for lasting in ["1", "19", "2067", "11", "23505", "42601", "22P05", "XX000"] {
+            assert!(!is_passing(lasting), "{lasting}");
+        }
     }
 }

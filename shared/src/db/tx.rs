@@ -12,6 +12,7 @@ use sea_orm::{DatabaseTransaction, DbErr};
 use tokio::sync::Notify;
 
 use super::Deferral;
+use crate::chaos;
 
 /// A transaction that may write. Dropping it without [`Tx::commit`] rolls it back.
 #[derive(Debug)]
@@ -43,8 +44,13 @@ impl Tx {
     /// As [`Tx::commit`].
     pub async fn commit_now(self) -> Result<(), DbErr> {
         let Self { inner, enqueued, wake } = self;
+        let carries_jobs = enqueued.load(Ordering::Relaxed);
+        if carries_jobs {
+            chaos::point("gateway.before_commit");
+        }
         inner.commit().await?;
-        if enqueued.load(Ordering::Relaxed) {
+        if carries_jobs {
+            chaos::point("gateway.after_commit");
             wake.notify_one();
         }
         Ok(())

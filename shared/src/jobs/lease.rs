@@ -55,3 +55,24 @@ pub async fn release<C: ConnectionTrait>(db: &C, role: &str, owner: &str) -> Res
     );
     db.execute_raw(statement).await.map(|_| ())
 }
+
+/// Whether anybody holds `role` at this moment.
+///
+/// # Errors
+/// When the database fails.
+pub async fn is_held<C: ConnectionTrait>(db: &C, role: &str, now: Timestamp) -> Result<bool, DbErr> {
+    let statement = Statement::from_sql_and_values(
+        db.get_database_backend(),
+        "SELECT role FROM leases WHERE role = $1 AND held_until > $2",
+        [role.into(), now.0.into()],
+    );
+    db.query_one_raw(statement).await.map(|row| row.is_some())
+}
+
+/// Ends every lease, for a process that knows to be the only one: whoever held them was killed.
+///
+/// # Errors
+/// When the database fails; the leases then end by themselves.
+pub async fn end_all<C: ConnectionTrait>(db: &C) -> Result<(), DbErr> {
+    db.execute_unprepared("UPDATE leases SET held_until = 0").await.map(|_| ())
+}

@@ -14,6 +14,7 @@ use sea_orm::{
 use super::{
     JobState, Retry,
     entity::{Column, Entity, Model},
+    lease,
     receipts::{Claim, Ending, finish},
 };
 use crate::{clock::Timestamp, kernel::Kernel};
@@ -120,6 +121,7 @@ pub async fn after_restart(kernel: &Kernel) -> Result<(), DbErr> {
         .filter(Column::State.eq(JobState::Running))
         .exec(&*tx)
         .await?;
+    lease::end_all(&*tx).await?;
     tx.commit().await
 }
 

@@ -18,9 +18,11 @@ use super::{
 };
 use crate::{
     broker::{Broker, Dispatch},
+    chaos,
     clock::Timestamp,
     kernel::Kernel,
     lifecycle::{CancellationToken, Readiness},
+    telemetry,
 };
 
 /// Name of the relay among the components of a process.
@@ -155,7 +157,11 @@ async fn due_queues<C: ConnectionTrait>(db: &C, now: Timestamp) -> Result<Vec<Qu
 async fn publish(kernel: &Kernel, broker: &dyn Broker, due: Vec<Model>) -> (Pass, Vec<JobId>) {
     let batch: Vec<Dispatch> = due.into_iter().map(to_dispatch).collect();
     let full = u64::try_from(batch.len()).unwrap_or(u64::MAX) >= kernel.config.jobs.relay_batch;
+    chaos::point("relay.before_publish");
+    let spans: Vec<tracing::Span> = batch.iter().filter_map(span).collect();
     let results = broker.publish(&batch).await;
+    drop(spans);
+    chaos::point("relay.after_confirm_before_mark");
     let mut pass = Pass { full, ..Pass::default() };
     let mut confirmed = Vec::with_capacity(batch.len());
     for (dispatch, result) in batch.iter().zip(results) {
@@ -171,6 +177,14 @@ async fn publish(kernel: &Kernel, broker: &dyn Broker, due: Vec<Model>) -> (Pass
         }
     }
     (pass, confirmed)
+}
+
+/// The publishing of a job as a part of the trace that caused it, if there is one.
+fn span(dispatch: &Dispatch) -> Option<tracing::Span> {
+    let traceparent = dispatch.traceparent.as_deref()?;
+    let span = tracing::info_span!(parent: None, "relay", job_id = %dispatch.job_id, name = %dispatch.name);
+    telemetry::continue_trace(&span, Some(traceparent));
+    Some(span)
 }
 
 fn to_dispatch(job: Model) -> Dispatch {

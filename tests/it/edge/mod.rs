@@ -3,6 +3,8 @@
 
 mod clients;
 mod foreign;
+mod fuzz;
+mod generated;
 mod headers;
 mod input;
 mod log;

@@ -5,10 +5,16 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
 
 mod broker_outage;
+mod crash_points;
+mod database;
 mod deaths;
+mod disk;
 mod key_sweep;
+mod migrations;
 mod repeated_request;
-mod stack;
+mod scaling;
+pub mod stack;
+mod volume;
 
 /// Whether the tests that need real servers run.
 pub fn full() -> bool {

@@ -23,14 +23,14 @@ use serde_json::{Value, json};
 pub const QUEUES: [&str; 4] = ["mail", "notify", "sweep", "identify"];
 
 /// A database of one test.
-struct OwnDatabase {
+pub struct OwnDatabase {
     admin: DatabaseConnection,
     name: String,
-    url: String,
+    pub url: String,
 }
 
 impl OwnDatabase {
-    async fn create() -> Self {
+    pub async fn create() -> Self {
         let server = std::env::var_os("TEST_DATABASE_URL").unwrap_or_else(|| panic!("TEST_DATABASE_URL is not set"));
         let mut url: url::Url = server.to_string_lossy().parse().unwrap();
         let admin = Database::connect(url.as_str()).await.unwrap();
@@ -206,6 +206,18 @@ impl Stack {
         let row = db.query_one_raw(statement).await.unwrap().unwrap();
         db.close().await.unwrap();
         row.try_get("", "number").unwrap()
+    }
+
+    /// A connection to the database.
+    pub async fn database(&self) -> DatabaseConnection {
+        Database::connect(&self.database.url).await.unwrap()
+    }
+
+    /// Runs a statement of the test's own.
+    pub async fn execute(&self, sql: &str) {
+        let db = self.database().await;
+        db.execute_unprepared(sql).await.unwrap_or_else(|err| panic!("{sql}: {err}"));
+        db.close().await.unwrap();
     }
 
     /// Waits until this many mails came for an address.

@@ -26,6 +26,7 @@ use std::{
 use futures_util::FutureExt;
 use sea_orm::DbErr;
 use shared::{
+    chaos,
     jobs::{
         JobId,
         receipts::{self, Claim, Ending},
@@ -71,6 +72,7 @@ pub async fn run(
         tracing::debug!(job_id = %id, "nothing to claim; the message was a duplicate");
         return Ok(None);
     };
+    chaos::point("worker.after_claim");
     let span = tracing::info_span!("job", job_id = %claim.id, name = %claim.name, attempt = claim.attempt);
     telemetry::continue_trace(&span, claim.traceparent.as_deref());
     let class = perform(context, registry, &claim, hurry).instrument(span).await;
@@ -79,7 +81,7 @@ pub async fn run(
 
 async fn perform(context: &Context, registry: &Registry, claim: &Claim, hurry: &CancellationToken) -> &'static str {
     let started = Instant::now();
-    let bound = registry.find(&claim.name, claim.version);
+    let bound = registry.find(&claim.name, claim.version).filter(|_| chaos::knows(&claim.name));
     let ran = if claim.expires_at.is_some_and(|at| at <= context.kernel.clock.now()) {
         Ran::Ended(Ending::Expired)
     } else if let Some(bound) = bound {
@@ -120,6 +122,7 @@ async fn guarded(context: &Context, bound: &Bound, claim: &Claim, hurry: &Cancel
 }
 
 async fn handle(context: &Context, binding: &Binding, claim: &Claim) -> Result<Ran, JobError> {
+    chaos::point("worker.before_effect");
     match binding {
         Binding::Mail(handler) => match handler(context, &claim.payload).await? {
             None => Ok(Ran::Ended(Ending::Cancelled)),

@@ -16,6 +16,7 @@ use futures_util::future::try_join_all;
 use sea_orm::DbErr;
 use shared::{
     broker::{Broker, BrokerError, Consumer, Delivery},
+    chaos,
     jobs::Queue,
     lifecycle::{CancellationToken, Lifecycle},
 };
@@ -177,8 +178,12 @@ async fn handle(
         tracing::warn!("dropped a message that is not ours; the job it stood for, if any, is handed out again");
         return delivery.ack().await;
     };
+    chaos::point("worker.after_receive");
     match attempt::run(&context, &registry, id, &hurry).await {
-        Ok(_) => delivery.ack().await,
+        Ok(_) => {
+            chaos::point("worker.after_commit_before_ack");
+            delivery.ack().await;
+        }
         Err(error) => give_back(delivery, &error, &hurry).await,
     }
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use shared::{
+    chaos,
     db::Tx,
     jobs::sweep::{self, SweepFinishedJobs},
     mail::SUPPRESSION,
@@ -21,6 +22,7 @@ pub async fn sweep_finished_jobs(context: &Context, tx: &Tx, _: SweepFinishedJob
     let now = kernel.clock.now();
     let keep = Duration::from_secs(kernel.config.jobs.keep_finished_seconds);
     ledger::follow(tx, now - FOLLOWED).await?;
+    chaos::point("sweep.mid_batch");
     let jobs = sweep::finished(&**tx, now - keep, SWEEP_BATCH).await?;
     let mails = ledger::sweep(tx, now - keep.max(SUPPRESSION), SWEEP_BATCH).await?;
     let limits = rate_limit::sweep(&**tx, now, SWEEP_BATCH).await?;

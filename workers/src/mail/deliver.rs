@@ -12,7 +12,12 @@
 use std::time::Instant;
 
 use sea_orm::DbErr;
-use shared::jobs::receipts::{self, Claim, Ending};
+use shared::{
+    chaos,
+    jobs::receipts::{self, Claim, Ending},
+};
+
+use tracing::Instrument as _;
 
 use super::{
     Mail, MailTransport, Outgoing, SendError, Unsendable,
@@ -36,6 +41,7 @@ pub(crate) async fn deliver(context: &Context, mail: &Mail, claim: &Claim) -> Re
     }
     match send(transport, &message).await {
         Ok(reply) => {
+            chaos::point("mail.after_250_before_commit");
             context.mail_works();
             conclude(context, claim, Entry::HandedOver, &reply, Ending::Done).await
         }
@@ -89,7 +95,7 @@ fn compose(context: &Context, mail: &Mail, claim: &Claim) -> Result<Outgoing, Jo
 
 async fn send(transport: &dyn MailTransport, message: &Outgoing) -> Result<String, SendError> {
     let started = Instant::now();
-    let outcome = transport.send(message).await;
+    let outcome = transport.send(message).instrument(tracing::info_span!("smtp")).await;
     let class = outcome.as_ref().map_or_else(SendError::class, |_| "handed_over");
     metrics::histogram!("gatepost_mail_send_seconds", "class" => class).record(started.elapsed());
     outcome.map(|receipt| receipt.reply)

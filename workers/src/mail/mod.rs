@@ -121,6 +121,17 @@ impl Mailer {
         })
     }
 
+    /// Whether the way out is open, without sending anything.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub async fn check(&self) -> Result<(), SendError> {
+        match &self.transport {
+            Some(transport) => transport.check().await,
+            None => Ok(()),
+        }
+    }
+
     /// The breaker of this process.
     #[must_use]
     pub fn breaker(&self) -> &Breaker {

@@ -46,4 +46,9 @@ impl SendError {
 pub trait MailTransport: Send + Sync {
     /// Hands a message over; `Ok` means that the other side has it.
     async fn send(&self, message: &Outgoing) -> Result<Receipt, SendError>;
+
+    /// Whether the other side lets us in, without sending anything.
+    async fn check(&self) -> Result<(), SendError> {
+        Ok(())
+    }
 }

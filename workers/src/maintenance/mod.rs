@@ -14,6 +14,7 @@ use std::{sync::Arc, time::Duration};
 use sea_orm::DbErr;
 use shared::{
     broker::{Broker, Delivery},
+    chaos,
     jobs::{lease, reaper},
     lifecycle::{CancellationToken, Lifecycle},
 };
@@ -26,7 +27,7 @@ use crate::{
 };
 
 /// The role that the leader holds.
-const ROLE: &str = "maintenance";
+pub const ROLE: &str = "maintenance";
 /// How long the role is held without being renewed.
 const HOLD: Duration = Duration::from_secs(15);
 /// How often the role is renewed and its work done.
@@ -98,6 +99,7 @@ impl Maintenance {
         tx.commit().await?;
         let term = held.map(|lease| lease.term);
         if term != self.term {
+            chaos::point("leader.after_acquire");
             match term {
                 Some(term) => tracing::info!(term, "this process leads the maintenance"),
                 // The gauges are the next leader's now.

@@ -32,6 +32,7 @@ use super::{
     failure,
     link::{Link, Live},
 };
+use crate::chaos;
 
 /// Channels, which is also the number of messages in flight.
 const CHANNELS: usize = 32;
@@ -112,7 +113,9 @@ impl Publisher {
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let key = ShortString::try_new(key).map_err(|_| BrokerError::Unroutable)?;
         let published = channel.basic_publish(self.link.topology().jobs(), key, options, body, properties).await;
-        let confirm = published.map_err(|error| failure::of_use(&error))?.await;
+        let published = published.map_err(|error| failure::of_use(&error))?;
+        chaos::point("relay.after_publish_before_confirm");
+        let confirm = published.await;
         let outcome = match confirm.map_err(|error| failure::of_use(&error))? {
             Confirmation::Ack(None) => Ok(()),
             // RabbitMQ acknowledges a message that it returns.

@@ -34,7 +34,7 @@ use lettre::transport::smtp::{
     client::AsyncSmtpConnection,
     commands::{Data, Mail, Rcpt},
 };
-use shared::mail::MailConfig;
+use shared::{chaos, mail::MailConfig};
 use tokio::{sync::Semaphore, time::timeout};
 use url::Url;
 
@@ -120,6 +120,7 @@ impl SmtpTransport {
         for recipient in envelope.to() {
             self.step(Step::Recipient, connection.command(Rcpt::new(recipient.clone(), Vec::new()))).await?;
         }
+        chaos::point("mail.after_rcpt");
         self.step(Step::Data, connection.command(Data)).await?;
         let response = self.step(Step::Content, connection.message(message.bytes())).await?;
         let words: Vec<&str> = response.message().collect();
@@ -154,5 +155,11 @@ impl MailTransport for SmtpTransport {
         }
         drop(slot);
         sent
+    }
+
+    async fn check(&self) -> Result<(), SendError> {
+        let mut connection = self.connect().await?;
+        drop(timeout(GOODBYE, connection.quit()).await);
+        Ok(())
     }
 }

@@ -1,0 +1,93 @@
+//! Fault runs: an installation is hurt in every way that its guarantees speak of, and must keep them.
+//!
+//! ```text
+//! scenario ─► faults under load ─► all processes whole again ─► all quiet ─► the oracle: I1 … I8 ─► a line of the table
+//! ```
+//!
+//! Everything it stands on is its own and on 127.0.0.1: a RabbitMQ node, a PostgreSQL cluster, a mail server, proxies. The
+//! processes are `gatepost-chaos`, the executable with crash points (`shared::chaos`).
+
+mod broker_faults;
+mod cluster;
+mod database_faults;
+mod load;
+mod mail_faults;
+mod oracle;
+mod points;
+mod process_faults;
+mod proxy;
+mod report;
+mod rig;
+mod run;
+
+use std::time::Instant;
+
+use anyhow::{bail, ensure};
+pub use cluster::Cluster;
+pub use load::Load;
+pub use oracle::{Findings, Oracle};
+pub use proxy::{Mode, Proxy};
+pub use report::{Line, Table, say};
+pub use rig::{Ground, Rig, Stack};
+pub use run::Run;
+use shared::chaos::POINTS;
+
+/// How much a run does.
+#[derive(Clone, Copy, Debug)]
+pub struct Size {
+    /// How often each crash point is passed deadly.
+    pub seeds: usize,
+    /// How often every other fault is repeated; 0 for crash points only.
+    pub rounds: usize,
+}
+
+impl Size {
+    /// Every crash point once.
+    pub const SHORT: Self = Self { seeds: 1, rounds: 0 };
+    /// What `make chaos` does.
+    pub const FULL: Self = Self { seeds: 10, rounds: 3 };
+}
+
+/// Hurts one stack. False where the machine lacks what it needs.
+pub async fn hurt(stack: Stack, size: Size, table: &mut Table) -> bool {
+    let Some(mut run) = Run::start(stack).await else { return false };
+    for point in POINTS {
+        if points::part_of(point).is_none() {
+            say(&format!("not reachable yet: {point}"));
+            continue;
+        }
+        let crashed = points::crash(&mut run, point, size.seeds).await;
+        run.judge(table, &format!("kill -9 at {point}"), crashed).await;
+    }
+    if size.rounds > 0 {
+        mail_faults::inflict(&mut run, size.rounds, table).await;
+        broker_faults::inflict(&mut run, size.rounds, table).await;
+        database_faults::inflict(&mut run, size.rounds, table).await;
+        process_faults::inflict(&mut run, size.rounds, table).await;
+    }
+    run.rig.stop().await;
+    true
+}
+
+/// `make chaos`: both stacks, and the table.
+///
+/// # Errors
+/// When anything was lost or doubled, or when the machine lacks what it needs.
+pub async fn run(arguments: &[String]) -> anyhow::Result<()> {
+    let begin = Instant::now();
+    let size = if arguments.iter().any(|word| word == "short") { Size::SHORT } else { Size::FULL };
+    let only = |name: &str| {
+        !arguments.iter().any(|word| word == "single" || word == "fleet") || arguments.iter().any(|word| word == name)
+    };
+    let mut table = Table::default();
+    for (name, stack) in [("single", Stack::Single), ("fleet", Stack::Fleet)] {
+        if only(name) && !hurt(stack, size, &mut table).await {
+            bail!("PostgreSQL's or RabbitMQ's server is missing, or TEST_AMQP_NODE is not set; run scripts/chaos.sh");
+        }
+    }
+    table.print();
+    let violations = table.violations();
+    say(&format!("{} faults in {} s", table.injected(), begin.elapsed().as_secs()));
+    ensure!(violations.is_empty(), "{} violations:\n{}", violations.len(), violations.join("\n"));
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! One installation, hurt by one scenario after the other, with the oracle after each.
+
+use std::time::Instant;
+
+use super::{
+    load::Load,
+    oracle::Oracle,
+    report::{Line, Table, say},
+    rig::{Rig, Stack},
+};
+
+/// An installation under test.
+pub struct Run {
+    /// The installation.
+    pub rig: Rig,
+    /// Its callers.
+    pub load: Load,
+    /// What judges.
+    pub oracle: Oracle,
+    /// When the present fault was over; the time until all is quiet counts from here.
+    pub over: Option<Instant>,
+    /// What the present scenario found by itself.
+    pub violations: Vec<String>,
+    jobs: usize,
+    copies: usize,
+}
+
+impl Run {
+    /// Starts the installation and signs its first users up; `None` where the machine lacks what it needs.
+    pub async fn start(stack: Stack) -> Option<Self> {
+        let rig = Rig::start(stack).await?;
+        let mut load = Load::default();
+        load.prepare(&rig).await;
+        let oracle = Oracle::default();
+        Some(Self { rig, load, oracle, over: None, violations: Vec::new(), jobs: 0, copies: 0 })
+    }
+
+    /// Judges what a scenario left behind: `injected` faults of the kind `fault`.
+    pub async fn judge(&mut self, table: &mut Table, fault: &str, injected: usize) {
+        let since = self.over.take().unwrap_or_else(Instant::now);
+        let mut findings = self.oracle.look(&self.rig, &mut self.load, since).await;
+        findings.violations.append(&mut self.violations);
+        if !findings.violations.is_empty() {
+            say(&self.rig.installation.logs());
+        }
+        let jobs = findings.jobs.saturating_sub(std::mem::replace(&mut self.jobs, findings.jobs));
+        let copies = findings.copies.saturating_sub(std::mem::replace(&mut self.copies, findings.copies));
+        let stack = self.rig.stack.name();
+        table.add(Line { stack, fault: fault.to_owned(), injected, findings, jobs, copies });
+    }
+
+    /// Some load, and the answers to all of it.
+    pub async fn work(&mut self, bursts: usize) {
+        for _ in 0..bursts {
+            self.load.burst(&self.rig, 2).await;
+        }
+        self.load.settle(&self.rig).await;
+    }
+}
