@@ -13,6 +13,7 @@ use anyhow::{Context as _, bail};
 use gateway::{AppState, metrics_listener, server};
 use shared::{
     broker::{self, Broker},
+    capture::{self, Capture},
     clock::DatabaseClock,
     config::Config,
     jobs::{Queue, reaper, relay},
@@ -120,11 +121,16 @@ impl Parts {
 async fn spawn_listeners(kernel: &Arc<Kernel>, lifecycle: &mut Lifecycle) -> anyhow::Result<()> {
     let stopping = lifecycle.stopping();
     let hasher = HashPool::start(&kernel.config.password, &kernel.keys)?;
+    let capture = Arc::new(Capture::new(&kernel.config.capture));
+    if let Some(batcher) = capture.batcher() {
+        lifecycle.spawn(capture::COMPONENT, batcher.run(Arc::clone(kernel)));
+    }
     let state = AppState {
         kernel: Arc::clone(kernel),
         hasher: Arc::new(hasher),
         sessions: Arc::default(),
         keys: Arc::default(),
+        capture,
         readiness: lifecycle.readiness.clone(),
         draining: stopping.clone(),
     };

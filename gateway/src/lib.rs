@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`app`] (what is where), [`middleware`] (what every request passes), [`spec`] and [`api`] (the
 //! operations), [`security`] (who calls), [`mod@problem`] (what failure looks like), [`pages`] (what mailed links lead to),
-//! [`server`] (the listener).
+//! [`capture`] (what analytics clients speak), [`server`] (the listener).
 //!
 //! ```text
 //! listener ─► middleware ─► /api            OpenAPI operations ─► flows in `shared`
@@ -10,10 +10,12 @@
 //!                           /reset …        pages ─► the same flows
 //!                           /health …       /_health
 //!                           /dev/mailbox    developer's mails
+//!                ├────────► /e /batch …     events of analytics clients, under rules of their own
 //! second listener ─► /metrics, /health
 //! ```
 
 pub mod api;
+pub mod capture;
 pub mod dev_mailbox;
 pub mod health;
 pub mod metrics_listener;
@@ -74,7 +76,9 @@ pub fn app(state: AppState) -> BoxEndpoint<'static, Response> {
 /// What every request passes on its way to the routes.
 fn guard(routes: Route, document: &Value, state: AppState) -> BoxEndpoint<'static, Response> {
     let http = &state.kernel.config.http;
-    let operations = Arc::new(Operations::of(document).with(OTHER_ADDRESSES));
+    let operations = Operations::of(document).with(OTHER_ADDRESSES).with(capture::OTHER_ADDRESSES);
+    let operations = Arc::new(operations);
+    let patience = Duration::from_secs(http.request_timeout_seconds);
     // From the inside out; see `middleware` for the same list from the outside in.
     let guarded = routes
         .with(Idempotency)
@@ -82,11 +86,12 @@ fn guard(routes: Route, document: &Value, state: AppState) -> BoxEndpoint<'stati
         .with(KeyTrace)
         .with(RefuseForeign { public_origin: http.origin() })
         .with(Limits::of(http))
-        .with(Timeout(Duration::from_secs(http.request_timeout_seconds)))
+        .with(Timeout(patience))
         .with(CatchPanic)
         .boxed();
     guarded
         .with(Edge(Arc::clone(&operations)))
+        .with(capture::Mount { patience })
         .with(AccessLog(Arc::clone(&operations)))
         .with(NormalisePath)
         .with(IdentifyClient::new(http.trusted_proxies.clone()))

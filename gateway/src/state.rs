@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use shared::{
     api_keys::KeyCache,
+    capture::Capture,
     kernel::Kernel,
     lifecycle::{CancellationToken, Readiness},
     password::HashPool,
@@ -31,6 +32,8 @@ pub struct AppState {
     pub sessions: Arc<SessionCache>,
     /// Keys that were looked up lately.
     pub keys: Arc<Keys>,
+    /// Where events of analytics clients are handed in; what takes them has to run.
+    pub capture: Arc<Capture>,
     /// Whether the components of this process are ready.
     pub readiness: Readiness,
     /// Cancelled when this process is about to stop and should get no further requests.

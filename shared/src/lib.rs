@@ -12,7 +12,7 @@
 //!    ▲
 //! sessions  devices
 //!    ▲
-//! two_factor  login  recovery  email_verification  signup  step_up  password_change  api_keys  two_factor_reset
+//! two_factor  login  recovery  email_verification  signup  step_up  password_change  api_keys  two_factor_reset  capture
 //! ```
 //!
 //! A slice reaches another one only through the functions its `mod.rs` exports; `entity` and `store` are private.
@@ -21,6 +21,7 @@ pub mod api_keys;
 pub mod audit;
 pub mod backup_codes;
 pub mod broker;
+pub mod capture;
 pub mod chaos;
 pub mod client;
 pub mod clock;
@@ -112,6 +113,7 @@ pub fn problems() -> Vec<&'static ProblemKind> {
     [
         fault::PROBLEMS,
         api_keys::PROBLEMS,
+        capture::PROBLEMS,
         devices::PROBLEMS,
         domains::PROBLEMS,
         email_verification::PROBLEMS,

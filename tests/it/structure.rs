@@ -66,6 +66,7 @@ const SLICES: &[Slice] = &[
     slice(2, "sessions", &["cache"]),
     // journeys
     slice(3, "api_keys", &["expiry", "verify"]),
+    slice(3, "capture", &["batch", "batcher", "decode", "event"]),
     slice(3, "email_verification", &[]),
     slice(3, "login", &["step"]),
     slice(3, "password_change", &[]),

@@ -14,6 +14,7 @@ use poem::{Response, endpoint::BoxEndpoint};
 use sea_orm::{ConnectionTrait, Database, Statement};
 use shared::{
     broker::{self, Broker},
+    capture::{self, Capture},
     clock::{Clock, TestClock, Timestamp},
     config::{Config, load_from},
     db::Db,
@@ -43,6 +44,9 @@ pub struct TestApp {
     pub registry: Arc<Registry>,
     endpoint: BoxEndpoint<'static, Response>,
     workers: Mutex<Option<Workers>>,
+    capture: Arc<Capture>,
+    /// What runs beside the router.
+    _lifecycle: Lifecycle,
     folder: PathBuf,
     schema: Option<String>,
     checks_jobs: AtomicBool,
@@ -90,12 +94,17 @@ impl TestApp {
             config: Arc::new(config),
         });
         let hasher = Arc::new(HashPool::start(&kernel.config.password, &keys).expect("hashing threads"));
-        let lifecycle = Lifecycle::new();
+        let mut lifecycle = Lifecycle::new();
+        let capture = Arc::new(Capture::new(&kernel.config.capture));
+        if let Some(batcher) = capture.batcher() {
+            lifecycle.spawn(capture::COMPONENT, batcher.run(Arc::clone(&kernel)));
+        }
         let state = AppState {
             kernel: Arc::clone(&kernel),
             hasher: Arc::clone(&hasher),
             sessions: Arc::default(),
             keys: Arc::default(),
+            capture: Arc::clone(&capture),
             readiness: lifecycle.readiness.clone(),
             draining: CancellationToken::new(),
         };
@@ -109,6 +118,8 @@ impl TestApp {
             context,
             registry: Arc::new(workers::handlers::registry().expect("handlers")),
             workers: Mutex::default(),
+            capture,
+            _lifecycle: lifecycle,
             folder,
             schema,
             checks_jobs: AtomicBool::new(true),
@@ -163,6 +174,7 @@ impl TestApp {
             hasher: Arc::clone(&self.hasher),
             sessions: Arc::default(),
             keys: Arc::default(),
+            capture: Arc::clone(&self.capture),
             readiness: Lifecycle::new().readiness.clone(),
             draining: CancellationToken::new(),
         })

@@ -13,7 +13,6 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use poem::{
     Body, Endpoint, IntoResponse, Middleware, Request, Response, Result,
-    error::ReadBodyError,
     http::{HeaderMap, Uri, header},
 };
 use shared::{
@@ -72,23 +71,42 @@ impl Limits {
     /// Reads the body, checks it, and puts it back.
     async fn check_body(&self, request: &mut Request) -> Result<()> {
         let limit = self.body_limit(request.uri().path());
-        let body = request.take_body();
-        if declared_length(request.headers()).is_some_and(|length| length > limit) {
-            if !request.headers().contains_key(header::EXPECT) {
-                drain(body).await;
-            }
-            return Err(refused(&BODY_TOO_LARGE));
-        }
-        let bytes = body.into_bytes_limit(limit).await.map_err(|error| match error {
-            ReadBodyError::PayloadTooLarge => refused(&BODY_TOO_LARGE),
-            ReadBodyError::BodyHasBeenTaken | ReadBodyError::Utf8(_) | ReadBodyError::Io(_) => {
-                invalid("the body could not be read to its end")
-            }
-        })?;
+        let bytes = read_body(request, limit, (&BODY_TOO_LARGE, &INVALID_REQUEST), |_| Ok(())).await?;
         check_content(request.content_type().unwrap_or_default(), &bytes)?;
         request.set_body(bytes);
         Ok(())
     }
+}
+
+/// Reads a body of at most `limit` bytes. The kinds are the problems of one that is larger, and of one that breaks off.
+/// `grow` is told of every part before it is kept.
+///
+/// # Errors
+/// One of the kinds, or what `grow` says.
+pub async fn read_body(
+    request: &mut Request,
+    limit: usize,
+    (too_large, broken): (&'static ProblemKind, &'static ProblemKind),
+    mut grow: impl FnMut(usize) -> Result<()>,
+) -> Result<Vec<u8>> {
+    let body = request.take_body();
+    if declared_length(request.headers()).is_some_and(|length| length > limit) {
+        if !request.headers().contains_key(header::EXPECT) {
+            drain(body).await;
+        }
+        return Err(refused(too_large));
+    }
+    let mut parts = std::pin::pin!(body.into_bytes_stream());
+    let mut bytes = Vec::new();
+    while let Some(part) = parts.next().await {
+        let part = part.map_err(|_| problem(Fault::of(broken).detail("the body could not be read to its end")))?;
+        if bytes.len() + part.len() > limit {
+            return Err(refused(too_large));
+        }
+        grow(part.len())?;
+        bytes.extend_from_slice(&part);
+    }
+    Ok(bytes)
 }
 
 impl<E: Endpoint> Middleware<E> for Limits {
@@ -174,7 +192,7 @@ fn declared_length(headers: &HeaderMap) -> Option<usize> {
 }
 
 /// Reads and forgets what a client is still sending, up to a bound: closing at once could cost it the answer.
-async fn drain(body: Body) {
+pub async fn drain(body: Body) {
     let mut stream = std::pin::pin!(body.into_bytes_stream());
     let mut left = DRAINED_BYTES;
     let reading = async {

@@ -6,6 +6,7 @@
 //! client             address through trusted proxies, program, trace
 //! path               a trailing slash is no difference
 //! access_log         one line, two metrics, one span
+//! (capture)          the routes of analytics clients leave here
 //! edge               every error becomes a problem
 //! panic  timeout     a handler cannot take the process or a connection with it
 //! limits             sizes, U+0000, strict JSON

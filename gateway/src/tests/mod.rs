@@ -12,6 +12,7 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use poem::{Endpoint, Request, Response, endpoint::BoxEndpoint, http::Method};
 use serde_json::Value;
 use shared::{
+    capture::Capture,
     clock::SystemClock,
     config::Config,
     db::Db,
@@ -48,12 +49,14 @@ async fn state(folder: &std::path::Path, variables: &[(&str, &str)]) -> AppState
     let db = Db::connect(&config.database).await.unwrap();
     migrations::run(db.writer()).await.unwrap();
     let hasher = Arc::new(HashPool::start(&config.password, &keys).unwrap());
+    let capture = Capture::new(&config.capture);
     let kernel = Kernel { db, clock: Arc::new(SystemClock), keys, config: Arc::new(config) };
     AppState {
         kernel: Arc::new(kernel),
         hasher,
         sessions: Arc::default(),
         keys: Arc::default(),
+        capture: Arc::new(capture),
         readiness: Readiness::default(),
         draining: CancellationToken::new(),
     }

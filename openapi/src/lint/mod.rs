@@ -41,7 +41,7 @@ impl fmt::Display for Violation {
 /// Exceptions that the product declares, each by name so that it can be seen in review.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct LintOptions<'a> {
-    /// Path prefixes that may stand outside `/api` (capture routes, health checks).
+    /// Paths that may stand outside `/api` (capture routes, health checks).
     pub outside_api: &'a [&'a str],
     /// Components that only responses use and that are closed sets for good, so that `enum` is right.
     pub closed_enums: &'a [&'a str],

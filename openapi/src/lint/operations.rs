@@ -92,7 +92,7 @@ fn paths(doc: &Value, options: &LintOptions<'_>, report: &mut Report) {
         !servers.is_empty() && servers.iter().all(|one| text(one, "url").trim_end_matches('/').ends_with("/api"));
     let mut templates: BTreeMap<String, &str> = BTreeMap::new();
     for (path, _) in members(doc.get("paths")) {
-        let is_outside = options.outside_api.iter().any(|prefix| path.starts_with(prefix));
+        let is_outside = options.outside_api.iter().any(|base| is_below(path, base));
         if !(is_based || is_outside || path == "/api" || path.starts_with("/api/")) {
             report.add("3-path", path, "is not under `/api`");
         }
@@ -110,6 +110,11 @@ fn paths(doc: &Value, options: &LintOptions<'_>, report: &mut Report) {
             report.add("3-path-parameters", path, format!("is the same path as {other} with other parameter names"));
         }
     }
+}
+
+/// Whether a path is `base` or below it.
+fn is_below(path: &str, base: &str) -> bool {
+    path.strip_prefix(base).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 /// Rule 3: parameter names, and path parameters declared.

@@ -22,11 +22,11 @@ use serde::{Deserialize, Deserializer};
 pub use telemetry::{LogFormat, TelemetryConfig};
 
 use crate::{
-    api_keys::ApiKeysConfig, broker::BrokerConfig, db::DatabaseConfig, devices::DevicesConfig, domains::DomainsConfig,
-    email_mfa::EmailMfaConfig, email_verification::EmailVerificationConfig, jobs::JobsConfig, lockout::LockoutConfig,
-    login::LoginConfig, mail::MailConfig, passkey::PasskeyConfig, password::PasswordConfig, recovery::RecoveryConfig,
-    secret::Redacted, secret_keys::SecretKeysConfig, sessions::SessionsConfig, totp::TotpConfig,
-    two_factor::TwoFactorConfig, two_factor_reset::TwoFactorResetConfig,
+    api_keys::ApiKeysConfig, broker::BrokerConfig, capture::CaptureConfig, db::DatabaseConfig, devices::DevicesConfig,
+    domains::DomainsConfig, email_mfa::EmailMfaConfig, email_verification::EmailVerificationConfig, jobs::JobsConfig,
+    lockout::LockoutConfig, login::LoginConfig, mail::MailConfig, passkey::PasskeyConfig, password::PasswordConfig,
+    recovery::RecoveryConfig, secret::Redacted, secret_keys::SecretKeysConfig, sessions::SessionsConfig,
+    totp::TotpConfig, two_factor::TwoFactorConfig, two_factor_reset::TwoFactorResetConfig,
 };
 
 /// The whole configuration; `shared/config.default.toml` describes every key.
@@ -79,6 +79,8 @@ pub struct Config {
     pub recovery: RecoveryConfig,
     /// Sessions.
     pub sessions: SessionsConfig,
+    /// Events of analytics clients.
+    pub capture: CaptureConfig,
 }
 
 /// What an installation is for.

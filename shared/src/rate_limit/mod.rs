@@ -68,13 +68,28 @@ pub async fn check<C: ConnectionTrait>(
     keys: &Keyring,
     now: Timestamp,
     limit: Limit,
+    scope: (&str, &str),
+) -> Result<Verdict, DbErr> {
+    check_many(db, keys, now, limit, 1, scope).await
+}
+
+/// Counts that many events at once, all or none. More than the whole limit counts as the whole of it.
+///
+/// # Errors
+/// When the database fails; the caller must refuse.
+pub async fn check_many<C: ConnectionTrait>(
+    db: &C,
+    keys: &Keyring,
+    now: Timestamp,
+    limit: Limit,
+    events: u32,
     (scope, identifier): (&str, &str),
 ) -> Result<Verdict, DbErr> {
     if limit.count == 0 {
         return Ok(Verdict::Allowed);
     }
     let key = key(keys, (scope, identifier));
-    let interval = micros(limit.interval());
+    let interval = micros(limit.interval() * events.min(limit.count));
     let horizon = now + limit.window();
     let statement = Statement::from_sql_and_values(
         db.get_database_backend(),

@@ -32,9 +32,8 @@ pub use figures::{Figures, Report};
 pub use server::{BenchServer, EmptyHandler};
 
 /// The names of the suites, in the order in which they run.
-const SUITES: [&str; 11] = [
-    "start", "session", "keys", "login", "overload", "timing", "delivery", "growth", "jobs", "sweep", "peers",
-];
+const SUITES: [&str; 11] =
+    ["start", "session", "keys", "login", "overload", "timing", "delivery", "growth", "jobs", "sweep", "peers"];
 
 /// Runs the suites that are named, or all of them, and prints a table.
 ///
