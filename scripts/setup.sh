@@ -4,11 +4,12 @@
 #   scripts/setup.sh [run|test|full]
 #
 # run, test   a C compiler with the C library's headers (bundled SQLite, ring), make, git, curl, CA certificates, Rust
-# full        additionally the servers of PostgreSQL and RabbitMQ, Chromium with its driver, faketime,
-#             strace, and Schemathesis in a Python environment under ~/.cache/gatepost
+# full        additionally the servers of PostgreSQL and RabbitMQ, Chromium with its driver, faketime, strace, Node, Python,
+#             the analytics clients that tests run, and Schemathesis in a Python environment under ~/.cache/gatepost
 #
-# Missing Debian/Ubuntu packages are installed with apt-get, through sudo when not root. Nothing is installed into the
-# project. No OpenSSL, pkg-config, cmake or perl is needed.
+# Missing Debian/Ubuntu packages are installed with apt-get, through sudo when not root. Into the project go only the
+# clients: tests/clients/node_modules and tests/clients/.venv, which git ignores; what is there is not fetched again. No
+# OpenSSL, pkg-config, cmake or perl is needed.
 set -euo pipefail
 
 mode=${1:-run}
@@ -44,7 +45,9 @@ if [[ $mode == full ]]; then
   has rabbitmq-server || packages+=(rabbitmq-server)
   has chromium || packages+=(chromium)
   has chromedriver || packages+=(chromium-driver)
-  { has python3 && python3 -c 'import ensurepip' 2>/dev/null; } || packages+=(python3-venv)
+  has node || packages+=(nodejs)
+  has npm || packages+=(npm)
+  { has python3 && python3 -c 'import ensurepip, venv' 2>/dev/null; } || packages+=(python3-venv)
   has faketime || packages+=(faketime)
   has strace || packages+=(strace)
 fi
@@ -83,3 +86,20 @@ if ! has rustup; then
   [[ $(printf '%s\n' "$needed" "$found" | sort -V | head -n 1) == "$needed" ]] ||
     die "Rust $needed or newer is needed, found $found. Install it with rustup from https://rustup.rs."
 fi
+
+# The analytics clients, from their lock files. A stamp holds what was installed, so that a second run needs no network.
+install_clients() {
+  local folder=$1 stamp=$1/node_modules/.installed wanted
+  wanted=$(cat "$folder/package-lock.json" "$folder/requirements.txt" | cksum)
+  if [[ -x $folder/.venv/bin/python && -f $stamp && $(<"$stamp") == "$wanted" ]]; then return; fi
+  local major
+  major=$(node --version | tr -d v | cut -d . -f 1)
+  ((major >= 20)) || die "Node 20 or newer is needed for the analytics clients, found $(node --version)"
+  say "installing the analytics clients into tests/clients"
+  (cd "$folder" && npm ci --omit=optional --ignore-scripts --no-audit --no-fund --silent --prefer-offline)
+  python3 -m venv "$folder/.venv"
+  "$folder/.venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$folder/requirements.txt"
+  echo "$wanted" >"$stamp"
+}
+
+if [[ $mode == full ]]; then install_clients "$(cd "$(dirname "$0")/.." && pwd)/tests/clients"; fi

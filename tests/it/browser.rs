@@ -1,118 +1,14 @@
-//! The mailed links in a real browser: headless Chromium, driven by W3C's `WebDriver` protocol.
+//! The mailed links in a real browser.
 //!
 //! Only with `GATEPOST_TEST_FULL=1`: it needs `chromium` and `chromedriver`.
 
 #![expect(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, reason = "test code: a panic is how it fails")]
 
-use std::{process::Stdio, time::Duration};
+use std::time::Duration;
 
-use harness::{Installation, OTHER_PASSWORD, PASSWORD, code_in, free_port, token_in};
+use harness::{Browser, Installation, OTHER_PASSWORD, PASSWORD, code_in, free_port, token_in};
 use reqwest::Client;
 use serde_json::{Value, json};
-use tokio::process::{Child, Command};
-
-/// One browser window.
-struct Browser {
-    client: Client,
-    session: String,
-    driver: Child,
-}
-
-impl Browser {
-    async fn open() -> Self {
-        let port = free_port();
-        let driver = Command::new("chromedriver")
-            .arg(format!("--port={port}"))
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap_or_else(|err| panic!("chromedriver: {err}; run scripts/setup.sh full"));
-        let client = Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().unwrap();
-        let base = format!("http://127.0.0.1:{port}");
-        for _ in 0..200 {
-            if client.get(format!("{base}/status")).send().await.is_ok() {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        let arguments = [
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-            "--disable-dev-shm-usage",
-        ];
-        let wish = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": { "args": arguments } } } });
-        let answer = client.post(format!("{base}/session")).json(&wish).send().await.unwrap();
-        let answer: Value = answer.json().await.unwrap();
-        let id = answer["value"]["sessionId"].as_str().unwrap_or_else(|| panic!("no browser: {answer}"));
-        Self { session: format!("{base}/session/{id}"), client, driver }
-    }
-
-    async fn command(&self, path: &str, body: Value) -> Value {
-        let answer = self.client.post(format!("{}/{path}", self.session)).json(&body).send().await.unwrap();
-        let answer: Value = answer.json().await.unwrap();
-        assert!(answer["value"]["error"].is_null(), "{path} {body}: {answer}");
-        answer["value"].clone()
-    }
-
-    async fn go(&self, url: &str) {
-        self.command("url", json!({ "url": url })).await;
-    }
-
-    async fn find(&self, selector: &str) -> String {
-        let found = self.command("element", json!({ "using": "css selector", "value": selector })).await;
-        found.as_object().and_then(|found| found.values().next()).and_then(Value::as_str).unwrap().to_owned()
-    }
-
-    async fn click(&self, selector: &str) {
-        let element = self.find(selector).await;
-        self.command(&format!("element/{element}/click"), json!({})).await;
-    }
-
-    async fn write(&self, selector: &str, text: &str) {
-        let element = self.find(selector).await;
-        self.command(&format!("element/{element}/value"), json!({ "text": text })).await;
-    }
-
-    /// Waits until the page says this: a click returns before the next page is there.
-    async fn see(&self, wanted: &str) {
-        for _ in 0..200 {
-            if self.text().await.contains(wanted) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(25)).await;
-        }
-        panic!("no {wanted:?} in: {}", self.text().await);
-    }
-
-    /// What the page says.
-    async fn text(&self) -> String {
-        let script = json!({ "script": "return document.querySelector('main').innerText", "args": [] });
-        self.command("execute/sync", script).await.as_str().unwrap_or_default().to_owned()
-    }
-
-    async fn has_cookie(&self, name: &str) -> bool {
-        let answer = self.client.get(format!("{}/cookie", self.session)).send().await.unwrap();
-        let answer: Value = answer.json().await.unwrap();
-        answer["value"].as_array().is_some_and(|cookies| cookies.iter().any(|cookie| cookie["name"] == name))
-    }
-
-    async fn set_cookie(&self, name: &str, value: &str) {
-        self.command("cookie", json!({ "cookie": { "name": name, "value": value, "httpOnly": true } })).await;
-    }
-
-    async fn close(mut self) {
-        self.client.delete(&self.session).send().await.unwrap();
-        self.driver.kill().await.unwrap();
-    }
-}
 
 /// A running installation and the mails of one user.
 struct Site {

@@ -5,6 +5,7 @@ mod api_keys;
 mod backup_codes;
 mod broker;
 mod browser;
+mod capture;
 mod coverage;
 mod devices;
 mod edge;

@@ -5,6 +5,7 @@
 //! Caller         one browser or program: address, cookies, bearer token
 //! Authenticator  a passkey in software, honest or not
 //! Answer         status, headers, body, with assertions that show the body when they fail
+//! Browser        headless Chromium
 //! SmtpServer     answers, refuses, stalls and drops as it is told
 //! ```
 //!
@@ -37,6 +38,7 @@ pub mod rabbit;
 mod settings;
 pub mod smtp;
 pub mod totp;
+mod webdriver;
 pub mod works;
 
 pub use answer::Answer;
@@ -48,6 +50,7 @@ pub use inspect::hexadecimal;
 pub use mail::{TestMail, code_in, token_in};
 pub use process::{Installation, Process, executable, free_port, http_client};
 pub use settings::{Settings, UNLIMITED};
+pub use webdriver::Browser;
 
 /// A password that is strong enough, and is nobody's name.
 pub const PASSWORD: &str = "mK9#vL2$qP-fjord";

@@ -8,6 +8,7 @@
 //! login     right passwords per second, against what the same cores hash with the same parameters
 //! overload  more logins than the pool takes: refusals, and memory meanwhile
 //! delivery  from the answer to a request to the mail at the relay
+//! capture   events per second that are durable, against a bare loop that inserts the same rows
 //! timing    known and unknown addresses: medians and how well times tell them apart
 //! growth    a login and a session check with a thousand to a million users
 //! jobs      jobs from the table to done, against a bare lapin loop
@@ -26,14 +27,17 @@ mod keys;
 mod peers;
 mod server;
 mod suites;
+mod throughput;
 
 pub use client::Connection;
 pub use figures::{Figures, Report};
 pub use server::{BenchServer, EmptyHandler};
 
 /// The names of the suites, in the order in which they run.
-const SUITES: [&str; 11] =
-    ["start", "session", "keys", "login", "overload", "timing", "delivery", "growth", "jobs", "sweep", "peers"];
+const SUITES: [&str; 12] = [
+    "start", "session", "keys", "login", "overload", "timing", "delivery", "capture", "growth", "jobs", "sweep",
+    "peers",
+];
 
 /// Runs the suites that are named, or all of them, and prints a table.
 ///
@@ -53,6 +57,7 @@ pub async fn run(only: &[String]) -> anyhow::Result<()> {
             "overload" => suites::overload(&mut report).await?,
             "timing" => suites::timing(&mut report).await?,
             "delivery" => suites::delivery(&mut report).await?,
+            "capture" => throughput::capture(&mut report).await?,
             "growth" => growth::growth(&mut report).await?,
             "jobs" => jobs::jobs(&mut report).await?,
             "keys" => keys::authentication(&mut report).await?,

@@ -1,0 +1,146 @@
+//! Events per second that are durable when they are answered, against a bare loop that inserts the same rows.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, ensure};
+use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, Value as Bound};
+use serde_json::{Value, json};
+use shared::{config::load_from, db::Db, ids};
+use tokio::task::JoinSet;
+
+use super::{BenchServer, Connection, Report};
+use crate::generate::tree;
+
+/// How long each load runs.
+const LOAD: Duration = Duration::from_secs(6);
+/// Deliveries under way.
+const LANES: usize = 32;
+/// Visitors that the events are of.
+const VISITORS: u64 = 200;
+
+/// Capture throughput with one event a delivery and with a hundred, on SQLite, and on the PostgreSQL of
+/// `TEST_DATABASE_URL` where it is set.
+pub async fn capture(report: &mut Report) -> anyhow::Result<()> {
+    measure("SQLite", &[], report).await?;
+    if let Some(url) = std::env::var_os("TEST_DATABASE_URL") {
+        let (url, schema) = (url.to_string_lossy().into_owned(), format!("bench{}", ids::next().simple()));
+        let admin = sea_orm::Database::connect(&url).await?;
+        admin.execute_unprepared(&format!("CREATE SCHEMA {schema}")).await?;
+        let measured = measure("PostgreSQL", &[("DATABASE__URL", &url), ("DATABASE__SCHEMA", &schema)], report).await;
+        admin.execute_unprepared(&format!("DROP SCHEMA {schema} CASCADE")).await?;
+        measured?;
+    }
+    Ok(())
+}
+
+async fn measure(engine: &str, settings: &[(&str, &str)], report: &mut Report) -> anyhow::Result<()> {
+    let mut server = BenchServer::start(settings).await?;
+    server.sign_up("bench@example.test").await?;
+    let db = connect(&server, settings).await?;
+    let row = db.reader().query_one_raw(Statement::from_string(db.engine(), "SELECT id, project_token FROM projects"));
+    let row = row.await?.context("a project")?;
+    let (project, token): (uuid::Uuid, String) = (row.try_get("", "id")?, row.try_get("", "project_token")?);
+    let mut accepted = Vec::new();
+    for size in [1, 100] {
+        // The first second warms up.
+        load(&server.host, &token, size, Duration::from_secs(1)).await?;
+        accepted.push((size, load(&server.host, &token, size, LOAD).await?));
+    }
+    server.process.signal("TERM").await;
+    server.process.wait(Duration::from_secs(30)).await;
+    for (size, rate) in accepted {
+        let bare = insert(db.writer(), project, size).await?;
+        report.told(&format!("{engine}: bare INSERT, {size} rows a statement"), &format!("{bare:.0} rows/s"));
+        report.told(&format!("{engine}: capture, {size} events a delivery"), &format!("{rate:.0} events/s"));
+        let ratio = rate / bare;
+        report.held(
+            &format!("{engine}: capture / bare INSERT, {size} a time"),
+            &format!("{ratio:.2}"),
+            ">= 0.5",
+            ratio >= 0.5,
+        );
+    }
+    Ok(())
+}
+
+/// A connection with the server's own options.
+async fn connect(server: &BenchServer, settings: &[(&str, &str)]) -> anyhow::Result<Db> {
+    let file = format!("sqlite://{}", server.installation.folder.join("gatepost.db").display());
+    let mut variables = vec![("GATEPOST__DATABASE__URL".to_owned(), file)];
+    variables.extend(settings.iter().map(|(key, value)| (format!("GATEPOST__{key}"), (*value).to_owned())));
+    let config = load_from(None, variables.into_iter())?;
+    Ok(Db::connect(&config.database).await?)
+}
+
+/// The properties of a page view as a browser sent it.
+fn properties() -> anyhow::Result<Value> {
+    let path = tree::root().join("tests/fixtures/capture/posthog-js-1.449.2.json");
+    let recording: Value = serde_json::from_str(&std::fs::read_to_string(path)?)?;
+    recording.pointer("/log/1/json/batch/0/properties").cloned().context("a recorded page view")
+}
+
+/// Events per second that were answered with 200.
+async fn load(host: &str, token: &str, size: usize, load: Duration) -> anyhow::Result<f64> {
+    let mut properties = properties()?;
+    properties["token"] = json!(token);
+    let begin = Instant::now();
+    let mut tasks = JoinSet::new();
+    for lane in 0..LANES {
+        let (host, token, mut properties) = (host.to_owned(), token.to_owned(), properties.clone());
+        tasks.spawn(async move {
+            let (mut connection, mut events) = (Connection::open(&host).await?, 0_usize);
+            let visitors = u64::try_from(lane)?..;
+            for visitor in visitors {
+                if begin.elapsed() > load {
+                    break;
+                }
+                properties["distinct_id"] = json!(format!("visitor {}", visitor % VISITORS));
+                let event =
+                    |_| json!({ "uuid": ids::next(), "event": "$pageview", "properties": properties, "offset": 5 });
+                let batch: Vec<_> = (0..size).map(event).collect();
+                let body = json!({ "api_key": token, "batch": batch }).to_string();
+                let reply = connection.send("POST", "/batch", None, &body).await?;
+                ensure!(reply.status == 200, "{} {}", reply.status, reply.body);
+                events += size;
+            }
+            anyhow::Ok(events)
+        });
+    }
+    let events: usize = tasks.join_all().await.into_iter().collect::<anyhow::Result<Vec<_>>>()?.into_iter().sum();
+    #[expect(clippy::cast_precision_loss, reason = "a rate")]
+    Ok(events as f64 / begin.elapsed().as_secs_f64())
+}
+
+/// Rows per second of a loop that does nothing else: one statement, one commit.
+async fn insert(db: &DatabaseConnection, project: uuid::Uuid, size: usize) -> anyhow::Result<f64> {
+    let text = properties()?.to_string();
+    let row = |number: usize| {
+        let places: Vec<_> = (1..=8).map(|column| format!("${}", number * 8 + column)).collect();
+        format!("({})", places.join(", "))
+    };
+    let sql = format!(
+        "INSERT INTO events (project_id, uuid, event, distinct_id, at, received_at, is_personless, properties) VALUES {}",
+        (0..size).map(row).collect::<Vec<_>>().join(", ")
+    );
+    let (begin, mut rows) = (Instant::now(), 0_usize);
+    while begin.elapsed() < LOAD {
+        let values = (0..size).flat_map(|number| -> [Bound; 8] {
+            let visitor = format!("visitor {}", (rows + number) % 200);
+            let now = i64::try_from(rows + number).unwrap_or_default();
+            [
+                project.into(),
+                ids::next().into(),
+                "$pageview".into(),
+                visitor.into(),
+                now.into(),
+                now.into(),
+                true.into(),
+                text.clone().into(),
+            ]
+        });
+        db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql.clone(), values)).await?;
+        rows += size;
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a rate")]
+    Ok(rows as f64 / begin.elapsed().as_secs_f64())
+}
