@@ -122,7 +122,7 @@ pub struct ReportApiKeyLeakRequest {
     api_key: String,
     /// Where it was found, such as the address of a page; its owner is told.
     #[oai(validator(max_length = 300))]
-    found_at: String,
+    found_in: String,
 }
 
 /// What became of a report.
@@ -326,7 +326,7 @@ impl ApiKeysApi {
         client: Data<&Client>,
         body: Json<ReportApiKeyLeakRequest>,
     ) -> poem::Result<Json<ApiKeyLeakReported>> {
-        let reported = api_keys::report_leak(&state.kernel, &client, &body.api_key, &body.found_at).await;
+        let reported = api_keys::report_leak(&state.kernel, &client, &body.api_key, &body.found_in).await;
         let label = if reported.map_err(problem)? { "true_positive" } else { "false_positive" };
         Ok(Json(ApiKeyLeakReported { label: label.to_owned() }))
     }

@@ -88,7 +88,7 @@ impl<E: Endpoint> Endpoint for IdempotencyEndpoint<E> {
         };
         let kernel = Arc::clone(&state_of(&request)?.kernel);
         match idempotency::find(&kernel, &attempt).await {
-            Ok(Some(kept)) if may_replay(&request).await? => return replay(kept),
+            Ok(Some(kept)) if may_replay(&request).await? => return Ok(replay(kept)),
             // A credential that is no longer good gets the operation's own refusal.
             Ok(_) => {}
             Err(error) => return Err(problem(error)),
@@ -115,7 +115,7 @@ impl<E: Endpoint> Endpoint for IdempotencyEndpoint<E> {
         tx.rollback().await.map_err(problem)?;
         // Another request with this key was faster.
         let other = idempotency::find(&kernel, &attempt).await.map_err(problem)?;
-        other.map_or(Ok(response), replay)
+        Ok(other.map_or(response, replay))
     }
 }
 
@@ -174,7 +174,7 @@ async fn copy(response: Response) -> Result<(Kept, Response)> {
     Ok((kept, Response::from_parts(parts, Body::from_bytes(bytes))))
 }
 
-fn replay(kept: Kept) -> Result<Response> {
+fn replay(kept: Kept) -> Response {
     let mut response = Response::builder()
         .status(StatusCode::from_u16(kept.status).unwrap_or(StatusCode::OK))
         .body(Body::from_vec(kept.body));
@@ -184,7 +184,7 @@ fn replay(kept: Kept) -> Result<Response> {
         }
     }
     response.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-    Ok(response)
+    response
 }
 
 #[cfg(test)]

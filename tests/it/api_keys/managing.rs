@@ -222,7 +222,7 @@ async fn a_leaked_key_is_disabled_and_its_owner_told() {
     let (id, value) = key_of(&app, &browser).await;
     program(&app, &value).get(ME).await.expect(200);
     let finder = app.browser_at("192.0.2.9").plain();
-    let report = |key: &str| json!({ "api_key": key, "found_at": "https://pastes.test/42" });
+    let report = |key: &str| json!({ "api_key": key, "found_in": "https://pastes.test/42" });
     let path = "/api/api_keys/report_leak";
     let unknown = key_format::mint("gpx_").expose().clone();
     assert_eq!(finder.post(path, report(&unknown)).await.expect(200).json()["label"], "false_positive");
