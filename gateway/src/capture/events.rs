@@ -5,6 +5,8 @@ use serde_json::json;
 use shared::{
     capture::{self, Batch, CaptureError, Delivery, EVENTS_TOO_LARGE, INVALID_EVENTS, Receipt},
     fault::{Fault, INTERNAL},
+    secret::Redacted,
+    secret_keys,
 };
 
 use crate::{AppState, middleware::limits, problem::problem};
@@ -27,9 +29,20 @@ pub async fn take(mut request: Request, may_lack_names: bool, is_batch: bool) ->
         content_type: text(&request, &header::CONTENT_TYPE),
         may_lack_names,
     };
-    let batch = sent.read(&state).await.map_err(problem)?;
+    let secret_key = secret_key(&request);
+    let mut batch = sent.read(&state).await.map_err(problem)?;
+    batch.secret_key = secret_key.or(batch.secret_key);
     let receipt = state.capture.deliver(&state.kernel, batch, reserved).await.map_err(problem)?;
     Ok(answer(receipt))
+}
+
+/// A project's secret key, which servers present to merge persons that are identified. Nothing else that `Authorization`
+/// may hold says anything here.
+fn secret_key(request: &Request) -> Option<Redacted<String>> {
+    let value = request.headers().get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, credential) = value.split_once(' ')?;
+    let is_secret = scheme.eq_ignore_ascii_case("bearer") && credential.trim().starts_with(secret_keys::PREFIX);
+    is_secret.then(|| Redacted::new(credential.trim().to_owned()))
 }
 
 fn answer(receipt: Receipt) -> Response {

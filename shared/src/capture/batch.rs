@@ -8,7 +8,7 @@ use super::{
     CaptureError, Delivery, decode,
     event::{self, Shared},
 };
-use crate::{clock::Timestamp, identify::CapturedEvent};
+use crate::{clock::Timestamp, identify::CapturedEvent, secret::Redacted};
 
 /// Characters of a project token, at most.
 const TOKEN_CHARACTERS: usize = 64;
@@ -25,6 +25,8 @@ pub struct Batch {
     pub events: Vec<CapturedEvent>,
     /// Bytes of the delivery, unpacked.
     pub bytes: usize,
+    /// The secret key that the envelope presents as `secret_api_key`. Whether it is one is not known yet.
+    pub secret_key: Option<Redacted<String>>,
 }
 
 /// Reads a delivery.
@@ -34,6 +36,7 @@ pub struct Batch {
 /// Then nothing of it may be stored.
 pub fn read(delivery: &Delivery<'_>) -> Result<Batch, CaptureError> {
     let (value, bytes) = decode::json(delivery)?;
+    let secret_key = value.get("secret_api_key").and_then(Value::as_str).map(|text| Redacted::new(text.to_owned()));
     let Sent { token, events, at: sent_at } = unwrap(value)?;
     if events.is_empty() {
         return Err(CaptureError::Malformed("there is no event"));
@@ -52,7 +55,7 @@ pub fn read(delivery: &Delivery<'_>) -> Result<Batch, CaptureError> {
         read.push(event::read(raw, &mut shared)?);
     }
     let project_token = one_token(tokens)?;
-    Ok(Batch { project_token, events: read, bytes })
+    Ok(Batch { project_token, events: read, bytes, secret_key })
 }
 
 /// A delivery without its envelope.

@@ -70,7 +70,7 @@ pub(super) fn read(mut raw: Members, shared: &mut Shared) -> Result<CapturedEven
         set_once,
         unset,
         person_processing,
-        // The project token is public: only a secret key could allow it.
+        // The project token is public: only a secret key beside it allows it.
         may_merge_dangerously: false,
     })
 }
@@ -109,9 +109,9 @@ fn uuid_of(raw: &Members, shared: &mut Shared) -> Uuid {
     if !has_time && sent_at.is_none() {
         return ids::next();
     }
-    // The offset is counted from the moment of sending, which is in it already.
+    // The offset is counted from the moment of sending, which is in it already; a key is no content.
     let content: BTreeMap<_, _> =
-        raw.iter().filter(|(name, _)| !["offset", "sent_at"].contains(&name.as_str())).collect();
+        raw.iter().filter(|(name, _)| !["offset", "secret_api_key", "sent_at"].contains(&name.as_str())).collect();
     let first = Uuid::new_v5(&NAMESPACE, json!([content, sent_at]).to_string().as_bytes());
     let copies = shared.copies.entry(first).or_default();
     let number = *copies;

@@ -14,8 +14,11 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    identify::CapturedEvent,
     kernel::Kernel,
     projects::{self, Project},
+    secret::Redacted,
+    secret_keys,
 };
 
 /// Projects, and tokens without one, that are kept at most.
@@ -100,9 +103,13 @@ impl Capture {
     ) -> Result<Receipt, CaptureError> {
         let token = batch.project_token;
         let project = self.projects.find(kernel, &token).await?.ok_or(UNKNOWN)?;
+        let mut events = batch.events;
+        if let Some(secret_key) = batch.secret_key {
+            allow(kernel, &project, &secret_key, &mut events).await?;
+        }
         reserved.add(self.reserve(batch.bytes)?);
         let (reply, answer) = oneshot::channel();
-        let submission = Submission { project, events: batch.events, reply, _memory: reserved };
+        let submission = Submission { project, events, reply, _memory: reserved };
         self.queue.try_send(submission).map_err(|_| CaptureError::Busy)?;
         match answer.await {
             Ok(Ok(receipt)) => Ok(receipt),
@@ -115,6 +122,23 @@ impl Capture {
             Err(_) => Err(CaptureError::Busy),
         }
     }
+}
+
+/// Lets events merge persons that are identified, if this is a secret key of their project.
+async fn allow(
+    kernel: &Kernel,
+    project: &Project,
+    secret_key: &Redacted<String>,
+    events: &mut [CapturedEvent],
+) -> Result<(), CaptureError> {
+    let found = secret_keys::verify(kernel.db.reader(), project.id, secret_key.expose()).await;
+    if found.map_err(|error| CaptureError::NotDurable(error.to_string()))?.is_none() {
+        return Err(CaptureError::Token("The secret key is not one of this project."));
+    }
+    for event in events {
+        event.may_merge_dangerously = true;
+    }
+    Ok(())
 }
 
 /// Which project a token is of, as of a moment that is not long ago. A token that was found to be nobody's is kept as

@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use harness::{Settings, TestApp};
+use harness::{PASSWORD, Settings, TestApp};
 use serde_json::{Value, json};
-use shared::jobs::JobState;
+use shared::{jobs::JobState, projects};
 
 use super::{batch, count_events, project_token, texts};
 
@@ -109,5 +109,44 @@ async fn aliases_are_taken_as_the_wire_says() {
     let mut merges = texts(&app, merges).await;
     merges.sort();
     assert_eq!(merges, ["anon_8 absorbs user_2", "user_1 absorbs anon_7"]);
+    app.drain().await;
+}
+
+/// ID-09: merging identified persons needs a secret key of the project beside the public token
+#[tokio::test(flavor = "multi_thread")]
+async fn dangerous_merges_need_a_secret_key() {
+    let app = TestApp::new().await;
+    let ada = app.browser();
+    ada.sign_up_verified("ada@example.com").await;
+    ada.log_in("ada@example.com", PASSWORD).await;
+    let token = texts(&app, "SELECT project_token AS text FROM projects").await.remove(0);
+    let project = projects::find_by_token(app.kernel.db.reader(), &token).await.unwrap().unwrap().id;
+    let path = format!("/api/projects/{project}/secret_keys");
+    let key = ada.post(&path, json!({ "label": "server", "scopes": ["person:write"] })).await.expect(201).json();
+    let key = key["value"].as_str().unwrap();
+    let merge =
+        |alias: &str| json!({ "event": "$merge_dangerously", "distinct_id": "ann", "properties": { "alias": alias } });
+    let batch = |alias: &str| json!({ "api_key": token, "batch": [merge(alias)] });
+    let facts = "SELECT other AS text FROM person_facts WHERE kind = 'merge_unguarded'";
+
+    app.browser().post("/batch", batch("public")).await.expect(200);
+    assert!(texts(&app, facts).await.is_empty());
+    let warnings = texts(&app, "SELECT kind AS text FROM ingestion_warnings").await;
+    assert_eq!(warnings, ["merge_dangerously_requires_secret_key"]);
+
+    app.browser().bearer(key).post("/batch", batch("header")).await.expect(200);
+    let mut within = batch("envelope");
+    within["secret_api_key"] = json!(key);
+    app.browser().post("/batch", within.clone()).await.expect(200);
+    let mut allowed = texts(&app, facts).await;
+    allowed.sort();
+    assert_eq!(allowed, ["envelope", "header"]);
+
+    let forged = format!("{}x", &key[..key.len() - 1]);
+    app.browser().bearer(&forged).post("/batch", batch("forged")).await.expect_problem(401, "invalid_project_token");
+    within["secret_api_key"] = json!(forged);
+    app.browser().post("/batch", within).await.expect_problem(401, "invalid_project_token");
+    assert_eq!(texts(&app, facts).await.len(), 2);
+    assert!(!app.dump().await.contains(key), "the key is nowhere");
     app.drain().await;
 }
