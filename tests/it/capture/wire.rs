@@ -152,7 +152,7 @@ async fn errors_can_be_read() {
 async fn limits_are_those_of_events() {
     let app = TestApp::new().await;
     let token = project_token(&app).await;
-    let bomb = gzip(&vec![b' '; 64 * 1024 * 1024]);
+    let bomb = gzip(&vec![b' '; 21 * 1024 * 1024]);
     let answer = page(&app).send_bytes(Method::POST, "/e", Some(("text/plain", bomb))).await;
     answer.expect_problem(413, "events_too_large");
     let event = |size: usize| {
