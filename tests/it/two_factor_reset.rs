@@ -173,6 +173,8 @@ async fn completion_removes_the_factors_and_ends_everything() {
     browser.post("/api/login/two_factor", proof).await.expect(200);
     let mut key = Passkey::new(&app.origin());
     passkey::add(&app, &browser, &mut key).await;
+    let on = json!({ "passkeys_enabled_for_2fa": true });
+    browser.patch("/api/users/@me/two_factor", on).await.expect(200);
     let token = new_token(&app).await;
     let answer = complete(&app.browser(), &token, PASSWORD).await.expect(204);
     assert_eq!((answer.text.as_str(), answer.header("set-cookie")), ("", None));
@@ -180,7 +182,8 @@ async fn completion_removes_the_factors_and_ends_everything() {
     browser.get("/api/users/@me").await.expect_problem(401, "unauthenticated");
     let counts = app.row_counts().await;
     assert_eq!((counts["totps"], counts["backup_codes"], counts["passkeys"]), (0, 0, 1));
-    // Neither the app nor the trust in the browser is there any more.
+    assert_eq!(counts["two_factor_passkeys"], 0);
+    // Neither the app nor the passkey is asked for, and the trust in the browser is gone.
     let pending = browser.begin_login(BOB, PASSWORD).await;
     let code = code_in(&app.mail_to(BOB).await.text);
     browser.post("/api/login/email_mfa", json!({ "login_id": pending["login_id"], "code": code })).await.expect(200);

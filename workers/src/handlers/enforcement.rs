@@ -28,7 +28,6 @@ pub async fn notify_two_factor_required(ctx: &Context, job: NotifyTwoFactorRequi
         "organization": organization.name,
         "time_utc": phrases::time_utc(event.at),
         "is_email_enough": organization.allows_email_mfa,
-        "link": phrases::link(&ctx.kernel, "/", None),
     });
     Ok(Some(Mail::new("enforcement/required", &user.email, context).owed()))
 }
