@@ -72,6 +72,7 @@ async fn start(
     let readiness = lifecycle.readiness.clone();
     let mailer = Arc::new(Mailer::new(&kernel.config)?);
     let context = Arc::new(Context::new(Arc::clone(kernel), mailer, readiness.clone()));
+    consumer::announce(&readiness, queues);
     if let Some(listen) = kernel.config.telemetry.metrics_listen {
         let bound = health::bind(listen).await.with_context(|| format!("telemetry.metrics_listen {listen}"))?;
         lifecycle.spawn("health", serve_health(bound, readiness.clone(), lifecycle.stopping()));

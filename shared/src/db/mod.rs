@@ -27,7 +27,7 @@ use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, SqlErr, SqliteTransactionMode,
     SqlxError, Statement, TransactionOptions, TransactionTrait,
     sqlx::{
-        ConnectOptions as _,
+        ConnectOptions as _, Connection as _, SqliteConnection,
         sqlite::{SqliteJournalMode, SqliteSynchronous},
     },
 };
@@ -154,6 +154,7 @@ fn options(config: &DatabaseConfig, connections: u32) -> ConnectOptions {
                 .foreign_keys(true)
                 .disable_statement_logging()
         })
+        .map_sqlx_sqlite_pool_opts(|pool| pool.after_release(|connection, _| Box::pin(keep(connection))))
         .map_sqlx_postgres_opts(move |postgres| {
             postgres
                 .options([
@@ -167,6 +168,17 @@ fn options(config: &DatabaseConfig, connections: u32) -> ConnectOptions {
         options.set_schema_search_path(schema.clone());
     }
     options
+}
+
+/// Whether a connection may go back to the pool. When the disk is full or fails, SQLite undoes the transaction by itself; the
+/// driver's own rollback is then refused, and the driver takes the connection for one with an open transaction. What followed
+/// on it would be savepoints that nobody commits: answered as done, and lost.
+async fn keep(connection: &mut SqliteConnection) -> Result<bool, SqlxError> {
+    if connection.is_in_transaction() {
+        // A rollback that is merely under way is waited for.
+        connection.ping().await?;
+    }
+    Ok(!connection.is_in_transaction())
 }
 
 /// Whether an error says that a unique constraint was violated.

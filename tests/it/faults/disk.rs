@@ -74,7 +74,7 @@ async fn full_a_full_disk_refuses_writes_and_corrupts_nothing() {
     let filler = disk.fill();
     // Room that the file had already is used up first.
     let mut statuses = Vec::new();
-    for number in 0..200 {
+    for number in 0..3000 {
         statuses.push(sign_up(&server, number).await);
         if statuses.iter().filter(|status| **status == 503).count() >= 5 {
             break;

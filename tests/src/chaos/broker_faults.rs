@@ -104,6 +104,8 @@ async fn empty(run: &mut Run, rounds: usize, table: &mut Table) {
         run.rig.process("mail").signal("CONT").await;
         run.over = Some(Instant::now());
         run.work(1).await;
+        // The next round needs the queue, which is declared anew by then.
+        run.rig.ready().await;
     }
     run.judge(table, "RabbitMQ queue purged, deleted", rounds).await;
 }

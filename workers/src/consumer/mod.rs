@@ -18,7 +18,7 @@ use shared::{
     broker::{Broker, BrokerError, Consumer, Delivery},
     chaos,
     jobs::Queue,
-    lifecycle::{CancellationToken, Lifecycle},
+    lifecycle::{CancellationToken, Lifecycle, Readiness},
 };
 use tokio::{
     task::JoinSet,
@@ -76,6 +76,14 @@ pub async fn spawn(
     }
     maintenance::spawn(&context, &registry, &broker, lifecycle);
     Ok(())
+}
+
+/// Announces what [`spawn`] will start: until then a process that is asked is not ready.
+pub(crate) fn announce(readiness: &Readiness, queues: &[Queue]) {
+    for queue in queues {
+        readiness.expect(component(*queue));
+    }
+    readiness.expect(maintenance::COMPONENT);
 }
 
 /// Name of a queue's worker among the components of a process.
