@@ -9,7 +9,7 @@ use std::{
 use harness::generate::tree::{self, Source};
 
 /// Modules of `shared` without product rules.
-const KERNEL: [&str; 18] = [
+const KERNEL: [&str; 19] = [
     "audit",
     "broker",
     "chaos",
