@@ -14,6 +14,7 @@ use super::{
     store,
 };
 use crate::{
+    chaos,
     clock::Timestamp,
     db::Tx,
     jobs,
@@ -76,6 +77,7 @@ pub async fn apply(kernel: &Kernel, tx: &Tx, job: &ApplyFacts) -> Result<(), App
         }
     }
     store::save(tx, &before, &after).await?;
+    chaos::point("merge.mid_tx");
     store::mark_applied(tx, project_id, &applied).await?;
     for fact in aside {
         warnings.push(put_aside(kernel, tx, project_id, &fact).await?);
@@ -128,6 +130,7 @@ async fn replay(tx: &Tx, project_id: ProjectId, late: &[Fact]) -> Result<BTreeSe
         // All ids are here: what each became is written, not the way there.
         after.moves.clear();
         store::save(tx, &before, &after).await?;
+        chaos::point("merge.mid_tx");
         let uuids: Vec<Uuid> = facts.iter().map(|fact| fact.uuid).collect();
         store::forget_warnings(tx, project_id, &uuids).await?;
         accept::insert_warnings(tx, project_id, &warnings).await?;

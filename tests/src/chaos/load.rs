@@ -21,8 +21,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug)]
 struct Wish {
     path: &'static str,
-    email: String,
+    body: Value,
     status: u16,
+    /// Who was promised a mail, if it is answered.
+    promised: Option<String>,
 }
 
 /// Callers and what they were promised.
@@ -39,6 +41,9 @@ pub struct Load {
     /// Answers 503 with `Retry-After`, and broken connections.
     pub put_off: usize,
     users: Vec<String>,
+    project_token: String,
+    /// How many anonymous clients were promised to become one person with a member, counted from 1.
+    pub merges: BTreeSet<usize>,
 }
 
 impl Load {
@@ -56,6 +61,8 @@ impl Load {
             assert_eq!(answer.map(|(status, _)| status), Some(200), "{email} proves the address");
             self.users.push(email);
         }
+        let [project_token] = rig.rows(["project_token"], "FROM projects").await.remove(0);
+        self.project_token = project_token;
     }
 
     /// Some requests at once, each of which causes a job: sign-ups of strangers, reset links and login codes of known users.
@@ -65,31 +72,51 @@ impl Load {
             self.pending.push(sign_up(&format!("user-{}@example.com", self.number)));
         }
         if let Some(known) = self.users.get(self.number % self.users.len().max(1)) {
-            self.pending.push(Wish { path: "/api/reset", email: known.clone(), status: 204 });
-            self.pending.push(Wish { path: "/api/login", email: known.clone(), status: 200 });
+            let login = json!({ "email": known, "password": PASSWORD });
+            self.pending.push(Wish {
+                path: "/api/reset",
+                body: json!({ "email": known }),
+                status: 204,
+                promised: None,
+            });
+            self.pending.push(Wish { path: "/api/login", body: login, status: 200, promised: None });
             self.pending.push(sign_up(known));
         }
+        self.pending.push(self.merge());
         self.ask(rig).await;
+    }
+
+    /// An anonymous client says who it is: two persons become one.
+    fn merge(&self) -> Wish {
+        let number = self.number;
+        let event = json!({
+            "uuid": shared::ids::next(),
+            "event": "$identify",
+            "distinct_id": format!("member-{number}"),
+            "properties": { "$anon_distinct_id": format!("anonymous-{number}") },
+        });
+        // What the server does not know of a delivery it ignores; `merge` is the harness's own.
+        let body = json!({ "api_key": self.project_token, "merge": number, "batch": [event] });
+        Wish { path: "/batch", body, status: 200, promised: None }
     }
 
     /// Asks once for everything that is not answered yet.
     async fn ask(&mut self, rig: &Rig) {
         let wishes = std::mem::take(&mut self.pending);
-        let answers = join_all(wishes.iter().map(|wish| {
-            let body = json!({ "email": wish.email, "password": PASSWORD });
-            let body = if wish.path == "/api/reset" { json!({ "email": wish.email }) } else { body };
-            async move { post(rig, wish.path, &body).await }
-        }))
-        .await;
+        let answers = join_all(wishes.iter().map(|wish| post(rig, wish.path, &wish.body))).await;
         for (wish, answer) in wishes.into_iter().zip(answers) {
             match answer {
                 Some((status, _)) if status == wish.status => {
                     self.answered += 1;
-                    if wish.path == "/api/signup" {
-                        self.promised.insert(wish.email);
-                    }
+                    self.merges.extend(wish.body["merge"].as_u64().and_then(|number| usize::try_from(number).ok()));
+                    self.promised.extend(wish.promised);
                 }
-                Some((503, true)) | None => {
+                // Clients of the wire ask again after any 503.
+                Some((503, says_when)) if says_when || wish.path == "/batch" => {
+                    self.put_off += 1;
+                    self.pending.push(wish);
+                }
+                None => {
                     self.put_off += 1;
                     self.pending.push(wish);
                 }
@@ -119,7 +146,8 @@ impl Load {
 }
 
 fn sign_up(email: &str) -> Wish {
-    Wish { path: "/api/signup", email: email.to_owned(), status: 202 }
+    let body = json!({ "email": email, "password": PASSWORD });
+    Wish { path: "/api/signup", body, status: 202, promised: Some(email.to_owned()) }
 }
 
 /// Status, and whether the answer says when to ask again; `None` when the connection broke.

@@ -53,7 +53,7 @@ pub async fn hurt(stack: Stack, size: Size, table: &mut Table) -> bool {
     let Some(mut run) = Run::start(stack).await else { return false };
     for point in POINTS {
         if points::part_of(point).is_none() {
-            say(&format!("not reachable yet: {point}"));
+            say(&format!("not passed by this run: {point}"));
             continue;
         }
         let crashed = points::crash(&mut run, point, size.seeds).await;

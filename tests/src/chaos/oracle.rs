@@ -83,6 +83,7 @@ impl Oracle {
         self.judge_mails(rig, load, &jobs, &mut findings);
         self.redeem(rig, load, &mut findings).await;
         judge_effects(rig, &jobs, &mut findings).await;
+        judge_merges(rig, load, &mut findings).await;
         judge_terms(rig, &mut findings);
         judge_secrets(rig, &mut findings).await;
         findings
@@ -249,6 +250,24 @@ async fn judge_effects(rig: &Rig, jobs: &[Job], findings: &mut Findings) {
             findings.doubled += usize::try_from(count).unwrap_or(1);
             findings.violations.push(format!("I6: {count} {what}"));
         }
+    }
+}
+
+/// I1 and I6 for persons: who was said to be one is one, and every fact has been applied.
+async fn judge_merges(rig: &Rig, load: &Load, findings: &mut Findings) {
+    let rows = rig.rows(["distinct_id", "person_id"], "FROM person_distinct_ids").await;
+    let persons: BTreeMap<String, String> = rows.into_iter().map(|[id, person]| (id, person)).collect();
+    for number in &load.merges {
+        let of = |name: &str| persons.get(&format!("{name}-{number}")).filter(|person| !person.is_empty());
+        if of("anonymous").is_none() || of("anonymous") != of("member") {
+            findings.lost += 1;
+            findings.violations.push(format!("I1: anonymous-{number} and member-{number} are not one person"));
+        }
+    }
+    let waiting = rig.number("COUNT(*)", "FROM person_facts WHERE NOT is_applied").await;
+    if waiting > 0 {
+        findings.lost += usize::try_from(waiting).unwrap_or(1);
+        findings.violations.push(format!("I1: {waiting} facts about persons were not applied"));
     }
 }
 

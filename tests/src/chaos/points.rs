@@ -8,15 +8,15 @@ use crate::smtp::{Fault, Stage};
 /// How long a process may take to reach its point.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The part of a fleet that passes a point; `None` while nothing in the product passes it.
+/// The part of a fleet that passes a point; `None` for one that this run does not know.
 #[must_use]
 pub fn part_of(point: &str) -> Option<&'static str> {
     Some(match point {
         "gateway.before_commit" | "gateway.after_commit" => "gateway",
         point if point.starts_with("relay.") => "gateway",
         point if point.starts_with("mail.") || point.starts_with("worker.") => "mail",
-        "sweep.mid_batch" | "leader.after_acquire" => "sweep",
-        // It belongs to the slice that merges persons, which is not there yet.
+        // The same process works on the queue `identify`.
+        "sweep.mid_batch" | "leader.after_acquire" | "merge.mid_tx" => "sweep",
         _ => return None,
     })
 }

@@ -75,6 +75,12 @@ async fn upgrade(run: &mut Run, table: &mut Table) {
     }
     if run.rig.stack == Stack::Fleet {
         let mut newer = run.rig.start_as("newer mail", "mail", &["worker", "mail"], &[]);
+        // A signal before it listens for signals ends it at once, which is no order.
+        let begin = Instant::now();
+        let is_working = || std::fs::read_to_string(&newer.log).unwrap_or_default().contains("\"working\"");
+        while !is_working() && begin.elapsed() < BEYOND_THE_LEASE {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
         run.work(2).await;
         newer.signal("TERM").await;
         if newer.wait(Duration::from_secs(30)).await != Some(true) {

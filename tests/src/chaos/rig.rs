@@ -222,7 +222,7 @@ impl Rig {
     /// When the query fails.
     pub async fn rows<const COLUMNS: usize>(&self, columns: [&str; COLUMNS], rest: &str) -> Vec<[String; COLUMNS]> {
         let as_text = |name: &str| match (name, self.stack) {
-            ("id", Stack::Single) => "LOWER(HEX(id))".to_owned(),
+            ("id" | "person_id", Stack::Single) => format!("LOWER(HEX({name}))"),
             ("id", Stack::Fleet) => "REPLACE(CAST(id AS TEXT), '-', '')".to_owned(),
             _ => format!("CAST({name} AS TEXT)"),
         };
