@@ -203,3 +203,19 @@ async fn a_key_knows_what_it_is() {
     assert_eq!(current["status"], "active");
     browser.get(CURRENT).await.expect_problem(404, "api_key_not_found");
 }
+
+/// D06: no line of the log has the key, wherever in the request it stood.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_is_in_no_log() {
+    let app = TestApp::new().await;
+    let (_, key) = key_of(&app, &signed_in(&app, ADA).await).await;
+    let capture = harness::log::Capture::start();
+    let nobody = app.browser().plain();
+    nobody.get(&format!("{CURRENT}?personal_api_key={key}")).await.expect(200);
+    nobody.send(Method::GET, CURRENT, Some((FORM, format!("personal_api_key={key}")))).await.expect(200);
+    program(&app, &key).get(CURRENT).await.expect(200);
+    let log = capture.text();
+    assert!(log.contains(CURRENT), "{log}");
+    let found: Vec<_> = log.lines().filter(|line| line.contains(&key[4..30])).collect();
+    assert!(found.is_empty(), "{found:#?}");
+}
