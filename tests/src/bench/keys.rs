@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
 use serde_json::{Value, json};
+use shared::clock::{Clock, SystemClock};
 
 use super::{
     BenchServer, Connection, EmptyHandler, Report,
@@ -65,7 +66,7 @@ pub async fn sweep(report: &mut Report) -> anyhow::Result<()> {
         ("API_KEYS__SWEEP_MAILS", "4000000000"),
         ("JOBS__LEASE_SECONDS", "6"),
     ];
-    let postgres = std::env::var("BENCH_DATABASE_URL").ok();
+    let postgres = std::env::var_os("BENCH_DATABASE_URL").map(|url| url.to_string_lossy().into_owned());
     if let Some(url) = &postgres {
         settings.push(("DATABASE__URL", url));
     }
@@ -111,7 +112,7 @@ async fn stop(server: &mut BenchServer) -> anyhow::Result<()> {
 
 /// Keys of the one user, and the sweep's first job.
 async fn fill(db: &DatabaseConnection) -> anyhow::Result<()> {
-    let now = i64::try_from(std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_micros())?;
+    let now = SystemClock.now().0;
     let (fresh, old) = (now - 86_400_000_000, now - 340 * 86_400_000_000);
     let (numbers, id) = if db.get_database_backend() == DbBackend::Postgres {
         (format!("SELECT n FROM generate_series(1, {KEYS}) AS n"), "gen_random_uuid()")
