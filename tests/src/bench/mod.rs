@@ -6,6 +6,7 @@
 //! keys      GET /api/users/@me by API key, against an empty handler; what a garbage key costs
 //! sweep     a million API keys, one in twenty due for a warning: rows per second, memory, killed in the middle
 //! login     right passwords per second, against what the same cores hash with the same parameters
+//! factor    logins that an app's code completes, against right passwords of the same users
 //! overload  more logins than the pool takes: refusals, and memory meanwhile
 //! delivery  from the answer to a request to the mail at the relay
 //! capture   events per second that are durable, against a bare loop that inserts the same rows
@@ -20,6 +21,7 @@
 //! `benchmarks.md` in `docs/`.
 
 mod client;
+mod factor;
 mod figures;
 mod growth;
 mod jobs;
@@ -34,9 +36,9 @@ pub use figures::{Figures, Report};
 pub use server::{BenchServer, EmptyHandler};
 
 /// The names of the suites, in the order in which they run.
-const SUITES: [&str; 12] = [
-    "start", "session", "keys", "login", "overload", "timing", "delivery", "capture", "growth", "jobs", "sweep",
-    "peers",
+const SUITES: [&str; 13] = [
+    "start", "session", "keys", "login", "factor", "overload", "timing", "delivery", "capture", "growth", "jobs",
+    "sweep", "peers",
 ];
 
 /// Runs the suites that are named, or all of them, and prints a table.
@@ -54,6 +56,7 @@ pub async fn run(only: &[String]) -> anyhow::Result<()> {
             "start" => suites::start(&mut report).await?,
             "session" => suites::session(&mut report).await?,
             "login" => suites::login(&mut report).await?,
+            "factor" => factor::factor(&mut report).await?,
             "overload" => suites::overload(&mut report).await?,
             "timing" => suites::timing(&mut report).await?,
             "delivery" => suites::delivery(&mut report).await?,

@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use sea_orm::{ConnectionTrait, Database};
 use serde_json::{Value, json};
+use shared::clock::{Clock, SystemClock};
 
 use super::Connection;
-use crate::{Installation, PASSWORD, Process, code_in, free_port};
+use crate::{Installation, PASSWORD, Process, code_in, free_port, totp::Authenticator};
 
 /// `gatepost serve` of the same build profile, with limits off and the real hash parameters.
 pub struct BenchServer {
@@ -33,6 +35,8 @@ impl BenchServer {
             "EMAIL_VERIFICATION__SIGNUP_PER_NETWORK",
             "RECOVERY__PER_ADDRESS",
             "RECOVERY__PER_NETWORK",
+            "TWO_FACTOR__PER_USER",
+            "TWO_FACTOR__PER_USER_LONG",
             "MAIL__PER_RECIPIENT",
             "MAIL__PER_RECIPIENT_LONG",
         ];
@@ -107,6 +111,33 @@ impl BenchServer {
         let body = json!({ "login_id": pending["login_id"], "login_token": pending["login_token"], "code": code });
         let login = self.call("/api/login/email_mfa", &body).await?;
         Ok(login["session"]["token"].as_str().context("a session token")?.to_owned())
+    }
+
+    /// Enables an app in a session.
+    ///
+    /// # Errors
+    /// When a step fails.
+    pub async fn enable_totp(&self, session: &str) -> anyhow::Result<Authenticator> {
+        let mut connection = Connection::open(&self.host).await?;
+        let path = "/api/users/@me/two_factor/totp";
+        let setup = connection.send("POST", &format!("{path}/start"), Some(session), "{}").await?;
+        let setup: Value = serde_json::from_str(&setup.body)?;
+        let app = Authenticator::of(setup["secret"].as_str().context("a secret")?);
+        let body = json!({ "code": app.code(SystemClock.now()) }).to_string();
+        let done = connection.send("POST", &format!("{path}/confirm"), Some(session), &body).await?;
+        ensure!(done.status == 200, "{} {}", done.status, done.body);
+        Ok(app)
+    }
+
+    /// Changes the database behind the server's back.
+    ///
+    /// # Errors
+    /// When the statement fails.
+    pub async fn execute(&self, sql: &str) -> anyhow::Result<()> {
+        let file = self.installation.folder.join("gatepost.db");
+        let db = Database::connect(format!("sqlite://{}", file.display())).await?;
+        db.execute_unprepared(sql).await?;
+        Ok(db.close().await?)
     }
 
     /// The code in the newest mail, once an address has got this many.

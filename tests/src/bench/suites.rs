@@ -17,9 +17,9 @@ use crate::{PASSWORD, smtp::SmtpServer};
 /// How long each load runs.
 pub(super) const LOAD: Duration = Duration::from_secs(8);
 /// How long logins and bare hashing take turns.
-const TURN: Duration = Duration::from_secs(3);
+pub(super) const TURN: Duration = Duration::from_secs(3);
 /// Logins under way per core: enough that a core never waits for a login's disk or network.
-const LANES: usize = 12;
+pub(super) const LANES: usize = 12;
 
 /// Time to ready on an existing database, and resident memory of an idle process.
 pub async fn start(report: &mut Report) -> anyhow::Result<()> {
@@ -149,11 +149,12 @@ async fn in_turns(host: &str) -> anyhow::Result<(f64, f64)> {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a handful of figures")]
-fn mean(figures: &[f64]) -> f64 {
+pub(super) fn mean(figures: &[f64]) -> f64 {
     figures.iter().sum::<f64>() / figures.len() as f64
 }
 
-async fn logins_per_second(host: &str, lanes: usize) -> anyhow::Result<f64> {
+/// Right passwords per second.
+pub(super) async fn logins_per_second(host: &str, lanes: usize) -> anyhow::Result<f64> {
     let begin = Instant::now();
     let mut tasks = JoinSet::new();
     for lane in 0..lanes {
