@@ -6,7 +6,9 @@ use anyhow::{Context, bail};
 use clap::Subcommand;
 use shared::{
     config::Config,
-    email_mfa,
+    email_mfa, jobs,
+    kernel::Kernel,
+    totp::{self, ResealSecrets},
     users::{self, Email},
 };
 
@@ -26,6 +28,9 @@ pub enum AdminCommand {
         #[arg(long)]
         reason: String,
     },
+    /// Seal all secrets with the key that signs now, in batches by `gatepost worker sweep`; `gatepost doctor` counts what is
+    /// left of older keys.
+    Reencrypt,
     /// Disable a user and end everything they hold.
     DisableUser {
         /// The user's address.
@@ -36,7 +41,9 @@ pub enum AdminCommand {
 /// Runs one intervention.
 pub async fn run(config: Config, command: AdminCommand) -> anyhow::Result<bool> {
     let kernel = process::kernel(config).await?;
-    let (AdminCommand::BypassEmailMfa { email, .. } | AdminCommand::DisableUser { email }) = &command;
+    let (AdminCommand::BypassEmailMfa { email, .. } | AdminCommand::DisableUser { email }) = &command else {
+        return reencrypt(&kernel).await;
+    };
     let email = Email::parse(email)?;
     let user = users::find_by_email(kernel.db.reader(), &email).await?.context("no user has this address")?;
     match command {
@@ -48,10 +55,27 @@ pub async fn run(config: Config, command: AdminCommand) -> anyhow::Result<bool> 
             let until = email_mfa::grant_bypass(&kernel, user.id, duration, &reason).await?;
             output::print(&format!("the user may sign in without the e-mail step until {until}"));
         }
+        AdminCommand::Reencrypt => {}
         AdminCommand::DisableUser { .. } => {
             users::disable(&kernel, user.id).await.context("cannot disable the user")?;
             output::print("disabled");
         }
     }
+    Ok(true)
+}
+
+/// Enqueues the job that the schedule enqueues every hour; it goes on by itself until nothing is left.
+async fn reencrypt(kernel: &Kernel) -> anyhow::Result<bool> {
+    let current = kernel.keys.current();
+    let counts = totp::count_by_key(kernel.db.reader()).await?;
+    let left: i64 = counts.iter().filter(|(key_id, _)| key_id != current).map(|(_, count)| count).sum();
+    let tx = kernel.db.write_tx().await?;
+    // No window of the schedule is as large.
+    let now = kernel.clock.now();
+    jobs::enqueue(&tx, kernel.clock.as_ref(), &ResealSecrets::begin(now.0)).await?;
+    tx.commit().await?;
+    output::print(&format!(
+        "{left} secrets will be sealed with the key {current:?}; `gatepost doctor` counts what is left"
+    ));
     Ok(true)
 }

@@ -1,15 +1,19 @@
 //! `gatepost doctor`: walks the way of a mail from the configuration to the relay, and names the step that fails.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context;
 use shared::{
+    backup_codes,
     broker::{self, BrokerError},
     config::Config,
     jobs::{self, JobId, JobState, lease, operate},
     kernel::Kernel,
     mail::{MailRoute, SendTestMail},
-    password,
+    password, totp,
     users::Email,
 };
 use workers::{mail::Mailer, maintenance};
@@ -77,15 +81,37 @@ async fn resolve(config: &Config) -> Result<String, String> {
 }
 
 async fn keys(kernel: &Kernel) -> anyhow::Result<Result<String, String>> {
-    let mut orphans = Vec::new();
-    for (key_id, passwords) in password::count_by_key(kernel.db.reader()).await? {
-        if kernel.keys.derive(&key_id, "doctor", &[]).is_none() {
-            orphans.push(format!("{passwords} passwords need the removed key {key_id:?}"));
-        } else if key_id != kernel.keys.current() {
-            return Ok(Ok(format!("{passwords} passwords still need the older key {key_id:?}; keep it")));
+    let db = kernel.db.reader();
+    let mut needs: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for (what, counts) in [
+        ("passwords", password::count_by_key(db).await?),
+        ("authenticator apps", totp::count_by_key(db).await?),
+        ("backup codes", backup_codes::count_by_key(db).await?),
+    ] {
+        for (key_id, count) in counts {
+            needs.entry(key_id).or_default().push(format!("{count} {what}"));
         }
     }
-    Ok(if orphans.is_empty() { Ok(format!("{:?} signs", kernel.keys.current())) } else { Err(orphans.join(", ")) })
+    Ok(judge_keys(&kernel.keys.ids().collect::<Vec<_>>(), &needs))
+}
+
+/// What keys are for: the first of those that are configured signs, the others are needed or can go.
+fn judge_keys(configured: &[&str], needs: &BTreeMap<String, Vec<String>>) -> Result<String, String> {
+    let mut orphans = Vec::new();
+    for (key_id, what) in needs.iter().filter(|(key_id, _)| !configured.contains(&key_id.as_str())) {
+        orphans.push(format!("{} need the removed key {key_id:?}", what.join(", ")));
+    }
+    if !orphans.is_empty() {
+        return Err(orphans.join("; "));
+    }
+    let mut said = vec![format!("{:?} signs", configured.first().copied().unwrap_or_default())];
+    for key_id in configured.iter().skip(1) {
+        said.push(match needs.get(*key_id) {
+            Some(what) => format!("{} still need the older key {key_id:?}; keep it", what.join(", ")),
+            None => format!("{key_id:?} can go once the links that were mailed with it are a day old"),
+        });
+    }
+    Ok(said.join("; "))
 }
 
 /// Whether the broker takes messages, and whether what it has is what this version declares.
@@ -201,4 +227,27 @@ fn diagnosis(id: JobId, state: JobState, error: Option<&str>) -> String {
         JobState::Done | JobState::Dead | JobState::Expired | JobState::Cancelled => "it was given up",
     };
     format!("job {id} is {}: {place} {}", state.as_str(), error.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_judged_by_what_needs_them() {
+        let needs = |list: &[(&str, &str)]| {
+            let mut needs: BTreeMap<String, Vec<String>> = BTreeMap::new();
+            for (key_id, what) in list {
+                needs.entry((*key_id).to_owned()).or_default().push((*what).to_owned());
+            }
+            needs
+        };
+        let both = needs(&[("a", "2 passwords"), ("a", "9 backup codes"), ("b", "1 passwords")]);
+        let said = judge_keys(&["b", "a"], &both).unwrap();
+        assert_eq!(said, "\"b\" signs; 2 passwords, 9 backup codes still need the older key \"a\"; keep it");
+        let said = judge_keys(&["b", "a"], &needs(&[("b", "1 passwords")])).unwrap();
+        assert_eq!(said, "\"b\" signs; \"a\" can go once the links that were mailed with it are a day old");
+        let said = judge_keys(&["b"], &both).unwrap_err();
+        assert_eq!(said, "2 passwords, 9 backup codes need the removed key \"a\"");
+    }
 }

@@ -100,6 +100,7 @@ pub const CATALOG: &[CatalogEntry] = &[
     entry::<signup::SendExistingAccountNotice>(),
     entry::<totp::NotifyTotpDisabled>(),
     entry::<totp::NotifyTotpEnabled>(),
+    entry::<totp::ResealSecrets>(),
     entry::<two_factor::NotifyTwoFactorPasskeys>(),
     entry::<two_factor_reset::NotifyTwoFactorReset>(),
     entry::<two_factor_reset::SendTwoFactorResetLink>(),

@@ -160,6 +160,11 @@ impl Keyring {
         self.keys.first().map_or("", |(id, _)| id.as_str())
     }
 
+    /// The ids of all keys, the one that signs first.
+    pub fn ids(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(|(id, _)| id.as_str())
+    }
+
     /// 32 bytes derived from `parts` for `purpose` under the named key; `None` once that key has been removed.
     #[must_use]
     pub fn derive(&self, key_id: &str, purpose: &str, parts: &[&[u8]]) -> Option<[u8; 32]> {

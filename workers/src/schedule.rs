@@ -21,6 +21,7 @@ use shared::{
     passkey::SweepPasskeyCeremonies,
     recovery::SweepResets,
     sessions::SweepEndedSessions,
+    totp::ResealSecrets,
     two_factor_reset::SweepTwoFactorResets,
 };
 
@@ -40,6 +41,7 @@ pub const SCHEDULE: &[Tick] = &[
     Tick::every::<SweepResets>(HOUR),
     Tick::every::<SweepVerifications>(HOUR),
     Tick::every::<SweepEndedSessions>(HOUR),
+    Tick::every::<ResealSecrets>(HOUR),
     Tick::every::<SweepTwoFactorResets>(HOUR),
 ];
 
@@ -77,6 +79,12 @@ scheduled!(
 impl Scheduled for SweepKeyExpiry {
     fn of(window: i64) -> Self {
         Self { window, step: 0 }
+    }
+}
+
+impl Scheduled for ResealSecrets {
+    fn of(window: i64) -> Self {
+        Self::begin(window)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Queries on `backup_codes`.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, sea_query::Expr};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect, sea_query::Expr,
+};
 
 use super::entity::{ActiveModel, BackupCodeId, Column, Entity, Model};
 use crate::{clock::Timestamp, users::UserId};
@@ -37,6 +39,22 @@ pub(super) async fn consume<C: ConnectionTrait>(
 /// When the database fails.
 pub async fn count_left<C: ConnectionTrait>(db: &C, user_id: UserId) -> Result<u64, DbErr> {
     Entity::find().filter(Column::UserId.eq(user_id)).filter(Column::UsedAt.is_null()).count(db).await
+}
+
+/// How many codes that were not used depend on each key.
+///
+/// # Errors
+/// When the database fails.
+pub async fn count_by_key<C: ConnectionTrait>(db: &C) -> Result<Vec<(String, i64)>, DbErr> {
+    Entity::find()
+        .select_only()
+        .column(Column::KeyId)
+        .column_as(Column::Id.count(), "codes")
+        .filter(Column::UsedAt.is_null())
+        .group_by(Column::KeyId)
+        .into_tuple()
+        .all(db)
+        .await
 }
 
 /// Makes all codes of the user void.

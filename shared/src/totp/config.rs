@@ -12,6 +12,8 @@ pub struct TotpConfig {
     pub issuer: String,
     /// How long a setup waits for its first code.
     pub setup_seconds: u64,
+    /// Secrets that one job seals anew after a change of keys.
+    pub reseal_batch: u64,
 }
 
 impl TotpConfig {

@@ -5,10 +5,11 @@ use sea_orm::{ConnectionTrait, DbErr};
 use totp_rs::{Builder, Totp};
 use uuid::Uuid;
 
-use super::{entity::Model, store};
+use super::{ResealSecrets, entity::Model, store};
 use crate::{
     clock::Timestamp,
     db::Tx,
+    jobs,
     kernel::Kernel,
     secret::{self, Redacted, Sealed},
     users::{User, UserId},
@@ -116,6 +117,36 @@ pub async fn is_enabled<C: ConnectionTrait>(db: &C, user_id: UserId) -> Result<b
 /// When the database fails.
 pub async fn remove(tx: &Tx, user_id: UserId) -> Result<bool, DbErr> {
     store::remove(&**tx, user_id).await
+}
+
+/// Seals the next secrets of older keys with the key that signs now, and enqueues the job that goes on after them. What is
+/// replaced meanwhile, and what does not open, stays as it is. Returns how many were sealed anew.
+///
+/// # Errors
+/// When the database fails.
+pub async fn reseal(kernel: &Kernel, tx: &Tx, job: &ResealSecrets) -> Result<u64, DbErr> {
+    let (current, batch) = (kernel.keys.current(), kernel.config.totp.reseal_batch.max(1));
+    let rows = store::find_older(&**tx, current, job.after_id, batch).await?;
+    let is_full = u64::try_from(rows.len()).unwrap_or(u64::MAX) == batch;
+    let last = rows.last().map(|row| row.user_id).filter(|_| is_full);
+    let mut resealed = 0;
+    for row in rows {
+        let in_force = row.key_id.zip(row.sealed).map(|(key_id, bytes)| (false, Sealed { key_id, bytes }));
+        let setup = row.setup_key_id.zip(row.setup_sealed).map(|(key_id, bytes)| (true, Sealed { key_id, bytes }));
+        for (is_setup, sealed) in in_force.into_iter().chain(setup).filter(|(_, sealed)| sealed.key_id != current) {
+            let Some(secret) = open(kernel, row.user_id, &sealed) else {
+                tracing::error!(user_id = %row.user_id, key_id = sealed.key_id, "a TOTP secret does not open and cannot be sealed anew");
+                continue;
+            };
+            let fresh = seal(kernel, row.user_id, &secret)?;
+            let is_ours = store::replace_sealed(&**tx, row.user_id, (is_setup, sealed.bytes), fresh).await?;
+            resealed += u64::from(is_ours);
+        }
+    }
+    if let Some(after_id) = last {
+        jobs::enqueue(tx, kernel.clock.as_ref(), &ResealSecrets { window: job.window, after_id }).await?;
+    }
+    Ok(resealed)
 }
 
 /// The time step of a right code: the present one, the one before or the one after.

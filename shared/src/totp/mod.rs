@@ -7,7 +7,7 @@
 //!
 //! Invariants: a user has one row, so a further app replaces the first and never joins it; the secret is sealed with the
 //! user's id as associated data, so a dump yields no code and a row moved to another user does not open; a step is
-//! accepted once, on whichever gateway. What enabling and disabling mean for sessions is decided by `two_factor`.
+//! accepted once, on whichever gateway; a secret of an older key is sealed anew by a job, or when it is used. What enabling and disabling mean for sessions is decided by `two_factor`.
 
 mod config;
 mod entity;
@@ -16,5 +16,6 @@ mod jobs;
 mod store;
 
 pub use config::TotpConfig;
-pub use flow::{Refusal, Setup, begin, confirm, is_enabled, remove, verify};
-pub use jobs::{NotifyTotpDisabled, NotifyTotpEnabled};
+pub use flow::{Refusal, Setup, begin, confirm, is_enabled, remove, reseal, verify};
+pub use jobs::{NotifyTotpDisabled, NotifyTotpEnabled, ResealSecrets};
+pub use store::count_by_key;

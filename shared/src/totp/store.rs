@@ -2,8 +2,8 @@
 
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter,
-    sea_query::{Expr, OnConflict},
+    ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, ExprTrait, OnConflict},
 };
 use uuid::Uuid;
 
@@ -91,6 +91,60 @@ pub(super) async fn accept<C: ConnectionTrait>(
         .exec(db)
         .await?;
     Ok(result.rows_affected == 1)
+}
+
+/// Up to `batch` users after `after` with a secret that another key than `current` sealed, in their order.
+pub(super) async fn find_older<C: ConnectionTrait>(
+    db: &C,
+    current: &str,
+    after: UserId,
+    batch: u64,
+) -> Result<Vec<Model>, DbErr> {
+    let is_older = Condition::any()
+        .add(Column::KeyId.ne(current).and(Column::Sealed.is_not_null()))
+        .add(Column::SetupKeyId.ne(current).and(Column::SetupSealed.is_not_null()));
+    let next = Entity::find().filter(is_older).filter(Column::UserId.gt(after));
+    next.order_by_asc(Column::UserId).limit(batch).all(db).await
+}
+
+/// Puts the same secret, sealed anew, in place of the one that was read. False when it changed meanwhile.
+pub(super) async fn replace_sealed<C: ConnectionTrait>(
+    db: &C,
+    user_id: UserId,
+    (is_setup, read): (bool, Vec<u8>),
+    resealed: Sealed,
+) -> Result<bool, DbErr> {
+    let (key_id, sealed) =
+        if is_setup { (Column::SetupKeyId, Column::SetupSealed) } else { (Column::KeyId, Column::Sealed) };
+    let result = Entity::update_many()
+        .col_expr(key_id, Expr::value(resealed.key_id))
+        .col_expr(sealed, Expr::value(resealed.bytes))
+        .filter(Column::UserId.eq(user_id))
+        .filter(sealed.eq(read))
+        .exec(db)
+        .await?;
+    Ok(result.rows_affected == 1)
+}
+
+/// How many secrets each key sealed, those of setups included.
+///
+/// # Errors
+/// When the database fails.
+pub async fn count_by_key<C: ConnectionTrait>(db: &C) -> Result<Vec<(String, i64)>, DbErr> {
+    let mut counts = Vec::new();
+    for (key_id, sealed) in [(Column::KeyId, Column::Sealed), (Column::SetupKeyId, Column::SetupSealed)] {
+        let found = Entity::find()
+            .select_only()
+            .column(key_id)
+            .column_as(Column::UserId.count(), "secrets")
+            .filter(sealed.is_not_null())
+            .group_by(key_id)
+            .into_tuple::<(Option<String>, i64)>()
+            .all(db)
+            .await?;
+        counts.extend(found.into_iter().filter_map(|(key_id, count)| Some((key_id?, count))));
+    }
+    Ok(counts)
 }
 
 /// Removes what is in force, and a setup with it. False when nothing is in force.

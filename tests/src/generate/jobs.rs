@@ -236,6 +236,17 @@ pub const PAYLOADS: &[Payload] = &[
         "Tell a user that an authenticator app is asked for from now on.",
         &[field("user_id", Shape::Id, "The user."), field("audit_id", Shape::Id, "Audit row of the change.")],
     ),
+    payload::<totp::ResealSecrets>(
+        "Seal the secrets of older keys with the key that signs now, a batch at a time.",
+        &[
+            field(
+                "window",
+                Shape::Window,
+                "The schedule's window, or a number of its own for a run that was asked for.",
+            ),
+            field("after_id", Shape::Id, "The last user of the batch before; the nil UUID in the first one."),
+        ],
+    ),
     payload::<two_factor::NotifyTwoFactorPasskeys>(
         "Tell a user that passkeys are a second factor from now on, or no longer.",
         &[

@@ -78,6 +78,7 @@ pub fn registry() -> Result<Registry, DuplicateHandler> {
         .on(passkey::sweep_ceremonies)?
         .on(recovery::sweep_resets)?
         .on(sessions::sweep_ended)?
+        .on(totp::reseal_secrets)?
         .on(two_factor_reset::sweep_resets)?;
     Ok(registry)
 }

@@ -1,9 +1,10 @@
-//! The notices that an authenticator app is in use, or no longer.
+//! The notices that an authenticator app is in use, or no longer; and the change of keys.
 
 use serde_json::json;
 use shared::{
     audit,
-    totp::{NotifyTotpDisabled, NotifyTotpEnabled},
+    db::Tx,
+    totp::{self, NotifyTotpDisabled, NotifyTotpEnabled, ResealSecrets},
     users::{self, UserId},
 };
 use uuid::Uuid;
@@ -19,6 +20,15 @@ pub async fn notify_enabled(ctx: &Context, job: NotifyTotpEnabled) -> Result<Opt
 /// Tells the user that the app is no longer asked for. It cannot be switched off.
 pub async fn notify_disabled(ctx: &Context, job: NotifyTotpDisabled) -> Result<Option<Mail>, JobError> {
     notice(ctx, "totp/disabled", job.user_id, job.audit_id).await
+}
+
+/// Seals a batch of secrets of older keys with the key that signs now.
+pub async fn reseal_secrets(ctx: &Context, tx: &Tx, job: ResealSecrets) -> Result<(), JobError> {
+    let secrets = totp::reseal(&ctx.kernel, tx, &job).await?;
+    if secrets > 0 {
+        tracing::info!(secrets, key_id = ctx.kernel.keys.current(), "sealed TOTP secrets with the current key");
+    }
+    Ok(())
 }
 
 async fn notice(
