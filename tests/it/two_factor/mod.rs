@@ -1,8 +1,13 @@
 //! The two-factor step of a login: who is asked, what passes, and how often one may try.
 
-#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::unwrap_used, reason = "test code")]
+#![expect(clippy::expect_used, clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "test code")]
 
 mod by_passkey;
+mod clocks;
+mod hostile;
+mod remembering;
+mod rotation;
+mod walk;
 
 use std::time::Duration;
 

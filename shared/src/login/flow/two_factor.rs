@@ -171,6 +171,9 @@ pub async fn start_two_factor_passkey(
     (login_id, login_token): (LoginId, &Redacted<String>),
 ) -> Result<Challenge, LoginError> {
     let pending = find_bound(kernel, (login_id, LoginState::TwoFactor), login_token).await?;
+    let user = users::find(kernel.db.reader(), pending.user_id).await?;
+    let unchanged = |user: &User| user.is_active() && user.auth_epoch == pending.auth_epoch;
+    user.filter(unchanged).ok_or(LoginError::Expired)?;
     if !two_factor::methods(kernel.db.reader(), pending.user_id).await?.contains(&Method::Passkey) {
         return Err(LoginError::NoPasskeys);
     }

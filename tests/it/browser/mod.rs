@@ -2,7 +2,15 @@
 //!
 //! Only with `GATEPOST_TEST_FULL=1`: it needs `chromium` and `chromedriver`.
 
-#![expect(clippy::panic, clippy::unwrap_used, clippy::indexing_slicing, reason = "test code: a panic is how it fails")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "test code: a panic is how it fails"
+)]
+
+mod webauthn;
 
 use std::time::Duration;
 
