@@ -74,7 +74,7 @@ impl Browser {
     async fn call(&self, function: &str, arguments: Value) -> Value {
         let script = format!(
             "const done = arguments[arguments.length - 1]; {function}(...Array.from(arguments).slice(0, -1))\
-             .then(done, error => done({{ error: String(error) }}));"
+             .then(done, reason => done({{ failure: String(reason) }}));"
         );
         self.command("execute/async", json!({ "script": script, "args": arguments })).await
     }
@@ -92,6 +92,23 @@ impl Browser {
             "defaultBackupState": transport == "internal",
         });
         self.command("webauthn/authenticator", options).await.as_str().expect("an id").to_owned()
+    }
+
+    /// The credential that an authenticator keeps, with its key.
+    async fn credential(&self, authenticator: &str) -> Value {
+        let path = format!("{}/webauthn/authenticator/{authenticator}/credentials", self.session);
+        let answer = self.client.get(path).send().await.expect("an answer");
+        let kept: Value = answer.json().await.expect("JSON");
+        kept["value"][0].clone()
+    }
+
+    /// Plugs an authenticator in that has a copy of this credential.
+    async fn plug_copy(&self, credential: &Value, (transport, is_verifying): (&str, bool), sign_count: i64) -> String {
+        let authenticator = self.plug(transport, (true, is_verifying)).await;
+        let mut copy = credential.clone();
+        copy["signCount"] = json!(sign_count);
+        self.command(&format!("webauthn/authenticator/{authenticator}/credential"), copy).await;
+        authenticator
     }
 
     async fn unplug(&self, authenticator: &str) {
@@ -117,9 +134,9 @@ async fn become_user(site: &Site, browser: &Browser) {
     assert_ok(&browser.call("post", json!(["/api/login/email_mfa", proof])).await, "signed_in");
 }
 
-/// T-WA-01, T-WA-02: a passkey in the machine and one on a key are added and sign in without an address; what is
+/// T-WA-01, T-WA-02, T-WA-08: a passkey in the machine and one on a key are added and sign in without an address; what is
 /// said of backups is stored; keys that cannot keep the credential or do not verify their user are refused, by the server
-/// too when the page asks for less.
+/// too when the page asks for less; and so is a copy of a key.
 #[tokio::test(flavor = "multi_thread")]
 async fn full_passkeys_work_in_a_browser() {
     if std::env::var_os("GATEPOST_TEST_FULL").is_none() {
@@ -142,13 +159,16 @@ async fn full_passkeys_work_in_a_browser() {
         let amr = if is_synchronised { "swk" } else { "hwk" };
         assert_eq!(login["session"]["amr"], json!([amr, "user", "mfa"]), "{login}");
         assert_eq!(browser.call("me", json!([])).await["email"], EMAIL);
-        refuses_less(&browser, &authenticator).await;
+        let credential = browser.credential(&authenticator).await;
         browser.unplug(&authenticator).await;
+        if transport == "usb" {
+            refuses_copies(&browser, &credential).await;
+        }
     }
     // A key without room for the credential is not asked: the options demand that it is discoverable.
     let authenticator = browser.plug("usb", (false, true)).await;
     let refused = browser.call("addPasskey", json!([{}])).await;
-    assert!(refused["error"].as_str().is_some_and(|error| error.contains("NotAllowedError")), "{refused}");
+    assert!(refused["failure"].as_str().is_some_and(|reason| reason.contains("NotAllowedError")), "{refused}");
     browser.unplug(&authenticator).await;
     // Where the page asks for less than the server, the server refuses what comes of it.
     let authenticator = browser.plug("internal", (true, false)).await;
@@ -159,12 +179,19 @@ async fn full_passkeys_work_in_a_browser() {
     task.abort();
 }
 
-/// With the user's verification off and a page that does not ask for it, the same key signs nobody in.
-async fn refuses_less(browser: &Browser, authenticator: &str) {
-    let path = format!("webauthn/authenticator/{authenticator}/uv");
-    browser.command(&path, json!({ "isUserVerified": false })).await;
+/// The key in an authenticator that does not verify its user, on a page that does not ask for it, signs nobody in; neither
+/// does a copy whose counter is behind.
+async fn refuses_copies(browser: &Browser, credential: &Value) {
+    let count = credential["signCount"].as_i64().expect("a counter");
+    let careless = browser.plug_copy(credential, ("usb", false), count).await;
     let refused = browser.call("signIn", json!([{ "userVerification": "discouraged" }])).await;
     assert_eq!(refused["code"], "invalid_passkey", "{refused}");
-    browser.command(&path, json!({ "isUserVerified": true })).await;
+    browser.unplug(&careless).await;
+    let behind = browser.plug_copy(credential, ("usb", true), 0).await;
+    let refused = browser.call("signIn", json!([{}])).await;
+    assert_eq!(refused["code"], "invalid_passkey", "{refused}");
+    browser.unplug(&behind).await;
+    let ahead = browser.plug_copy(credential, ("usb", true), count + 10).await;
     assert_ok(&browser.call("signIn", json!([{}])).await, "signed_in");
+    browser.unplug(&ahead).await;
 }
