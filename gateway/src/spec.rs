@@ -14,6 +14,7 @@ use crate::{
         jobs::JobsApi,
         login::LoginApi,
         passkey::{PasskeyLoginApi, PasskeysApi},
+        persons::{EventsApi, PersonsApi},
         recovery::RecoveryApi,
         secret_keys::SecretKeysApi,
         sessions::SessionsApi,
@@ -28,23 +29,21 @@ use crate::{
     security::scopes,
 };
 
-/// All operations.
+/// All operations; those of one feature are a group, since a tuple has sixteen members at most.
 pub type Api = (
     ApiKeysApi,
     DevicesApi,
     EmailVerificationApi,
     JobsApi,
     LoginApi,
-    PasskeyLoginApi,
-    PasskeysApi,
+    (PasskeyLoginApi, PasskeysApi),
+    (EventsApi, PersonsApi),
     RecoveryApi,
     SecretKeysApi,
     SessionsApi,
     SignupApi,
     StepUpApi,
-    TwoFactorApi,
-    TwoFactorLoginApi,
-    TwoFactorResetApi,
+    (TwoFactorApi, TwoFactorLoginApi, TwoFactorResetApi),
     UsersApi,
 );
 
@@ -65,16 +64,14 @@ pub fn service() -> OpenApiService<Api, ()> {
         EmailVerificationApi,
         JobsApi,
         LoginApi,
-        PasskeyLoginApi,
-        PasskeysApi,
+        (PasskeyLoginApi, PasskeysApi),
+        (EventsApi, PersonsApi),
         RecoveryApi,
         SecretKeysApi,
         SessionsApi,
         SignupApi,
         StepUpApi,
-        TwoFactorApi,
-        TwoFactorLoginApi,
-        TwoFactorResetApi,
+        (TwoFactorApi, TwoFactorLoginApi, TwoFactorResetApi),
         UsersApi,
     );
     OpenApiService::new(api, "Gatepost", env!("CARGO_PKG_VERSION"))

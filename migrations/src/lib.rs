@@ -43,6 +43,8 @@ mod m20261126_000604_create_persons;
 mod m20261126_000605_create_person_distinct_ids;
 mod m20261126_000606_create_person_tombstones;
 mod m20261126_000607_create_ingestion_warnings;
+mod m20261126_000608_add_login_claims;
+mod m20261126_000609_create_identify_verifications;
 
 use sea_orm_migration::{
     prelude::*,
@@ -95,6 +97,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000605_create_person_distinct_ids::Migration),
             Box::new(m20261126_000606_create_person_tombstones::Migration),
             Box::new(m20261126_000607_create_ingestion_warnings::Migration),
+            Box::new(m20261126_000608_add_login_claims::Migration),
+            Box::new(m20261126_000609_create_identify_verifications::Migration),
         ]
     }
 }

@@ -12,7 +12,7 @@
 //!    ▲
 //! sessions  devices
 //!    ▲
-//! two_factor  login  recovery  email_verification  signup  step_up  password_change  api_keys  two_factor_reset  capture
+//! two_factor  login  recovery  email_verification  signup  step_up  password_change  api_keys  two_factor_reset  capture  persons
 //! ```
 //!
 //! A slice reaches another one only through the functions its `mod.rs` exports; `entity` and `store` are private.
@@ -47,6 +47,7 @@ pub mod orgs;
 pub mod passkey;
 pub mod password;
 pub mod password_change;
+pub mod persons;
 pub mod projects;
 pub mod rate_limit;
 pub mod recovery;
@@ -94,6 +95,7 @@ pub const CATALOG: &[CatalogEntry] = &[
     entry::<passkey::NotifyPasskeyRemoved>(),
     entry::<passkey::SweepPasskeyCeremonies>(),
     entry::<password::NotifyPasswordChanged>(),
+    entry::<persons::SweepEvents>(),
     entry::<recovery::SendResetLink>(),
     entry::<recovery::SweepResets>(),
     entry::<sessions::SweepEndedSessions>(),
@@ -127,6 +129,7 @@ pub fn problems() -> Vec<&'static ProblemKind> {
         orgs::PROBLEMS,
         passkey::PROBLEMS,
         password::PROBLEMS,
+        persons::PROBLEMS,
         projects::PROBLEMS,
         recovery::PROBLEMS,
         secret_keys::PROBLEMS,

@@ -70,6 +70,7 @@ const SLICES: &[Slice] = &[
     slice(3, "email_verification", &[]),
     slice(3, "login", &["step"]),
     slice(3, "password_change", &[]),
+    slice(3, "persons", &[]),
     slice(3, "recovery", &[]),
     slice(3, "signup", &[]),
     slice(3, "step_up", &[]),

@@ -19,6 +19,7 @@ use shared::{
     lockout::SweepLockouts,
     login::SweepLogins,
     passkey::SweepPasskeyCeremonies,
+    persons::SweepEvents,
     recovery::SweepResets,
     sessions::SweepEndedSessions,
     totp::ResealSecrets,
@@ -32,6 +33,7 @@ const HOUR: Duration = Duration::from_secs(3600);
 /// All scheduled jobs. A further one is a line here, and its payload's name among those below.
 pub const SCHEDULE: &[Tick] = &[
     Tick::every::<SweepFinishedJobs>(Duration::from_secs(300)),
+    Tick::every::<SweepEvents>(Duration::from_secs(300)),
     Tick::every::<SweepDevices>(HOUR),
     Tick::every::<SweepKeyExpiry>(HOUR),
     Tick::every::<SweepIdempotencyKeys>(HOUR),
@@ -64,6 +66,7 @@ macro_rules! scheduled {
 
 scheduled!(
     SweepFinishedJobs,
+    SweepEvents,
     SweepDevices,
     SweepIdempotencyKeys,
     SweepLockouts,

@@ -9,8 +9,8 @@ use shared::{
     client::Client,
     config::Config,
     login::{
-        self, Attempt, Completion, Context, EmailProof, LoginError, LoginId, Outcome, PendingStep, SignedIn,
-        TwoFactorCompletion, TwoFactorStep,
+        self, AnonymousClaim, Attempt, Completion, Context, EmailProof, LoginError, LoginId, Outcome, PendingStep,
+        SignedIn, TwoFactorCompletion, TwoFactorStep,
     },
     secret::Redacted,
     sessions::{Renewed, Transport},
@@ -47,6 +47,10 @@ pub struct LoginRequest {
     password: String,
     /// How the session will be kept; `cookie` unless it says otherwise.
     session_transport: Option<SessionTransport>,
+    /// What the client called its user before, in the events that it captures for the project.
+    anonymous_distinct_id: Option<String>,
+    /// The token of the project that the client captures events for.
+    project_token: Option<String>,
 }
 
 /// The mailed code or link of a pending login.
@@ -177,13 +181,14 @@ impl LoginApi {
         request: &Request,
         body: Json<LoginRequest>,
     ) -> poem::Result<Reply> {
-        let Json(LoginRequest { email, password, session_transport }) = body;
+        let Json(LoginRequest { email, password, session_transport, anonymous_distinct_id, project_token }) = body;
         let transport = match session_transport {
             Some(SessionTransport::Token) => Transport::Token,
             Some(SessionTransport::Cookie) | None => Transport::Cookie,
         };
         let attempt = Attempt { email, password: Redacted::new(password), transport };
-        let context = context(&state, request).await;
+        let claim = AnonymousClaim::of(project_token, anonymous_distinct_id);
+        let context = Context { claim, ..context(&state, request).await };
         let outcome = login::start(&state.kernel, &state.hasher, &client, attempt, &context).await.map_err(problem)?;
         Ok(reply(&state.kernel.config, outcome))
     }
@@ -261,6 +266,7 @@ pub async fn context(state: &AppState, request: &Request) -> Context {
         live: security::live_session(state, request).await,
         device_token: cookies::read(headers, cookies::device_name(config)).map(Redacted::new),
         known_token: cookies::read(headers, cookies::known_name(config)).map(Redacted::new),
+        claim: None,
     }
 }
 

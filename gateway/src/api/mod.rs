@@ -6,6 +6,7 @@ pub mod email_verification;
 pub mod jobs;
 pub mod login;
 pub mod passkey;
+pub mod persons;
 pub mod recovery;
 pub mod secret_keys;
 pub mod sessions;
@@ -26,6 +27,9 @@ pub enum Tag {
     /// Proof of addresses.
     #[oai(rename = "email_verifications")]
     EmailVerifications,
+    /// What clients captured, for a project.
+    #[oai(rename = "events")]
+    Events,
     /// The job system, for those who operate the installation.
     #[oai(rename = "jobs")]
     Jobs,
@@ -38,6 +42,9 @@ pub enum Tag {
     /// A new password by mail.
     #[oai(rename = "password_resets")]
     PasswordResets,
+    /// Whom a project's events are about.
+    #[oai(rename = "persons")]
+    Persons,
     /// Secret keys of projects.
     #[oai(rename = "secret_keys")]
     SecretKeys,

@@ -17,7 +17,7 @@ use serde_json::Value;
 use shared::{
     client::Client,
     clock::Timestamp,
-    login::{self, LoginError},
+    login::{self, AnonymousClaim, Context, LoginError},
     passkey::{self, CeremonyId, LoginAnswer, PasskeyError, PasskeyId, Registered, RegistrationAnswer},
     secret::Redacted,
     two_factor,
@@ -93,6 +93,8 @@ macro_rules! foreign_object {
         }
     };
 }
+
+pub(super) use foreign_object;
 
 foreign_object!(
     PasskeyOptions,
@@ -224,6 +226,10 @@ pub struct FinishPasskeyLoginRequest {
     ceremony_token: Option<String>,
     /// The answer.
     credential: PasskeyCredential,
+    /// What the client called its user before, in the events that it captures for the project.
+    anonymous_distinct_id: Option<String>,
+    /// The token of the project that the client captures events for.
+    project_token: Option<String>,
 }
 
 /// Operations of signing in with a passkey.
@@ -269,12 +275,14 @@ impl PasskeyLoginApi {
         request: &Request,
         body: Json<FinishPasskeyLoginRequest>,
     ) -> poem::Result<Reply> {
-        let Json(FinishPasskeyLoginRequest { ceremony_id, ceremony_token, credential }) = body;
+        let Json(body) = body;
+        let claim = AnonymousClaim::of(body.project_token, body.anonymous_distinct_id);
+        let FinishPasskeyLoginRequest { ceremony_id, ceremony_token, credential, .. } = body;
         let ceremony_token = ceremony_token.map(Redacted::new).or_else(|| ceremony_cookie(&state, request));
         let ceremony_token =
             ceremony_token.ok_or_else(|| problem(LoginError::Passkey(PasskeyError::CeremonyNotFound)))?;
         let answer = LoginAnswer { ceremony_id: CeremonyId(ceremony_id), ceremony_token, credential: credential.0 };
-        let context = context(&state, request).await;
+        let context = Context { claim, ..context(&state, request).await };
         let outcome = login::finish_passkey(&state.kernel, &client, answer, &context).await.map_err(problem)?;
         Ok(reply(&state.kernel.config, outcome))
     }

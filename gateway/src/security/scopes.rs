@@ -12,7 +12,16 @@ pub enum Need {
 }
 
 /// Operations that accept keys, by id, sorted.
-pub const SCOPES: &[(&str, Need)] = &[("getCurrentApiKey", Need::AnyKey), ("getMe", Need::Scope("user:read"))];
+pub const SCOPES: &[(&str, Need)] = &[
+    ("deletePerson", Need::Scope("person:write")),
+    ("getCurrentApiKey", Need::AnyKey),
+    ("getMe", Need::Scope("user:read")),
+    ("getPerson", Need::Scope("person:read")),
+    ("listEvents", Need::Scope("event:read")),
+    ("listIngestionWarnings", Need::Scope("event:read")),
+    ("listPersons", Need::Scope("person:read")),
+    ("splitPerson", Need::Scope("person:write")),
+];
 
 /// What a key needs for an operation; `None` when it refuses keys.
 #[must_use]

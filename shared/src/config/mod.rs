@@ -24,7 +24,7 @@ pub use telemetry::{LogFormat, TelemetryConfig};
 use crate::{
     api_keys::ApiKeysConfig, broker::BrokerConfig, capture::CaptureConfig, db::DatabaseConfig, devices::DevicesConfig,
     domains::DomainsConfig, email_mfa::EmailMfaConfig, email_verification::EmailVerificationConfig, jobs::JobsConfig,
-    lockout::LockoutConfig, login::LoginConfig, mail::MailConfig, passkey::PasskeyConfig, password::PasswordConfig,
+    lockout::LockoutConfig, login::LoginConfig, mail::MailConfig, passkey::PasskeyConfig, password::PasswordConfig, persons::PersonsConfig,
     recovery::RecoveryConfig, secret::Redacted, secret_keys::SecretKeysConfig, sessions::SessionsConfig,
     totp::TotpConfig, two_factor::TwoFactorConfig, two_factor_reset::TwoFactorResetConfig,
 };
@@ -57,6 +57,8 @@ pub struct Config {
     pub passkey: PasskeyConfig,
     /// Passwords.
     pub password: PasswordConfig,
+    /// Persons and events.
+    pub persons: PersonsConfig,
     /// E-mail domains.
     pub domains: DomainsConfig,
     /// Trusted devices.

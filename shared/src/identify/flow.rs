@@ -19,7 +19,7 @@ use crate::{
     db::Tx,
     jobs,
     kernel::Kernel,
-    projects::{self, ProjectId},
+    projects::ProjectId,
     users::{self, UserId},
 };
 
@@ -146,7 +146,6 @@ async fn replay(tx: &Tx, project_id: ProjectId, late: &[Fact]) -> Result<BTreeSe
 /// # Errors
 /// As [`apply`].
 pub async fn record_sign_in(kernel: &Kernel, tx: &Tx, job: RecordSignIn) -> Result<(), ApplyError> {
-    let Some(project) = projects::find_by_token(&**tx, &job.project_token).await? else { return Ok(()) };
     let (user, anonymous) = (job.user_id.to_string(), job.anonymous_distinct_id);
     let uuid = Uuid::new_v5(&NAMESPACE, format!("signin:{}:{anonymous}", job.session_id).as_bytes());
     if anonymous == user || is_illegal(&anonymous) {
@@ -157,12 +156,12 @@ pub async fn record_sign_in(kernel: &Kernel, tx: &Tx, job: RecordSignIn) -> Resu
     {
         let detail = json!({ "other_distinct_id": anonymous });
         let kind = WarningKind::UserAsAnonymous;
-        let warning = Warning { kind, event_uuid: uuid, distinct_id: user, detail, at: job.at };
-        return Ok(accept::insert_warnings(tx, project.id, &[warning]).await?);
+        let warning = Warning { kind, event_uuid: uuid, distinct_id: user, detail, at: job.signed_in_at };
+        return Ok(accept::insert_warnings(tx, job.project_id, &[warning]).await?);
     }
     let deed = Deed::Merge { other: anonymous, is_unguarded: false };
-    let fact = Fact { uuid, at: job.at, distinct_id: user, deed, changes: Changes::default() };
-    publish(kernel, tx, project.id, fact).await
+    let fact = Fact { uuid, at: job.signed_in_at, distinct_id: user, deed, changes: Changes::default() };
+    publish(kernel, tx, job.project_id, fact).await
 }
 
 /// Adds a fact of Gatepost's own and applies it.

@@ -38,8 +38,8 @@ impl Job for ApplyFacts {
 /// Merge what an anonymous client did before into the user who signed in with it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RecordSignIn {
-    /// The public token of the project that the client captures events for.
-    pub project_token: String,
+    /// The project that the client captures events for.
+    pub project_id: ProjectId,
     /// The session that was opened.
     pub session_id: Uuid,
     /// Who signed in.
@@ -47,7 +47,7 @@ pub struct RecordSignIn {
     /// What the client called its anonymous user.
     pub anonymous_distinct_id: String,
     /// When.
-    pub at: Timestamp,
+    pub signed_in_at: Timestamp,
 }
 
 impl Job for RecordSignIn {

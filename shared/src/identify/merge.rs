@@ -247,12 +247,16 @@ impl State {
                 self.create(fact, seed, &[into, other]);
             }
             (Some(person), None) => self.adopt(other, person.id),
-            (None, Some(person)) => self.adopt(into, person.id),
             (Some(target), Some(source)) if target.id == source.id => {}
-            (Some(_), Some(source)) if source.is_identified && !is_unguarded => {
+            (target, Some(source)) if source.is_identified && !is_unguarded => {
+                // Also an id without a person does not join an identified one: it would be taken for it.
+                if target.is_none() {
+                    self.create(fact, into, &[into]);
+                }
                 let detail = json!({ "source_person_distinct_id": other, "target_person_distinct_id": into });
                 warnings.push(warning(fact, WarningKind::AlreadyIdentified, detail));
             }
+            (None, Some(person)) => self.adopt(into, person.id),
             (Some(target), Some(source)) => {
                 if source.id_count > limits.moved_ids {
                     return Err(TooLarge(fact.uuid));

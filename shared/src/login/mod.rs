@@ -32,9 +32,9 @@ pub use config::LoginConfig;
 pub use entity::LoginId;
 pub use error::{LoginError, PROBLEMS};
 pub use flow::{
-    Attempt, Completion, Context, EmailProof, LoginCodeMail, Outcome, PendingStep, SignedIn, TwoFactorCompletion,
-    TwoFactorStep, complete_email_mfa, complete_two_factor, finish_passkey, login_code_mail, resend_email_mfa, start,
-    start_two_factor_passkey,
+    AnonymousClaim, Attempt, Completion, Context, EmailProof, LoginCodeMail, Outcome, PendingStep, SignedIn,
+    TwoFactorCompletion, TwoFactorStep, complete_email_mfa, complete_two_factor, finish_passkey, login_code_mail,
+    resend_email_mfa, start, start_two_factor_passkey,
 };
 pub use jobs::SweepLogins;
 pub use store::sweep;

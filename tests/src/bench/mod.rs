@@ -13,6 +13,7 @@
 //! timing    known and unknown addresses: medians and how well times tell them apart
 //! growth    a login and a session check with a thousand to a million users
 //! jobs      jobs from the table to done, against a bare lapin loop
+//! persons   what clients captured, to the persons that it makes
 //! peers     sign-ins and session checks, against better-auth on Node
 //! ```
 //!
@@ -27,6 +28,7 @@ mod growth;
 mod jobs;
 mod keys;
 mod peers;
+mod persons;
 mod server;
 mod suites;
 mod throughput;
@@ -36,9 +38,9 @@ pub use figures::{Figures, Report};
 pub use server::{BenchServer, EmptyHandler};
 
 /// The names of the suites, in the order in which they run.
-const SUITES: [&str; 13] = [
+const SUITES: [&str; 14] = [
     "start", "session", "keys", "login", "factor", "overload", "timing", "delivery", "capture", "growth", "jobs",
-    "sweep", "peers",
+    "sweep", "persons", "peers",
 ];
 
 /// Runs the suites that are named, or all of them, and prints a table.
@@ -65,6 +67,7 @@ pub async fn run(only: &[String]) -> anyhow::Result<()> {
             "jobs" => jobs::jobs(&mut report).await?,
             "keys" => keys::authentication(&mut report).await?,
             "sweep" => keys::sweep(&mut report).await?,
+            "persons" => persons::persons(&mut report).await?,
             _ => peers::peers(&mut report).await?,
         }
     }

@@ -6,9 +6,9 @@
 use anyhow::{Context as _, ensure};
 use serde_json::{Map, Value, json};
 use shared::{
-    CATALOG, api_keys, backup_codes, devices, email_mfa, email_verification, enforcement, idempotency,
+    CATALOG, api_keys, backup_codes, devices, email_mfa, email_verification, enforcement, idempotency, identify,
     jobs::{CatalogEntry, Job, entry, sweep},
-    lockout, login, mail, passkey, password, recovery, sessions, signup, totp, two_factor, two_factor_reset, users,
+    lockout, login, mail, passkey, password, persons, recovery, sessions, signup, totp, two_factor, two_factor_reset, users,
 };
 
 /// Where the schema is published.
@@ -40,6 +40,12 @@ pub struct Field {
 pub enum Shape {
     /// A UUID.
     Id,
+    /// A list of UUIDs.
+    Ids,
+    /// An id that a client chose.
+    Text,
+    /// An instant as in RFC 3339.
+    Instant,
     /// An e-mail address.
     Address,
     /// A number from 1.
@@ -57,6 +63,9 @@ impl Shape {
     fn schema(self) -> Value {
         match self {
             Self::Id => json!({ "type": "string", "format": "uuid" }),
+            Self::Ids => json!({ "type": "array", "items": { "type": "string", "format": "uuid" } }),
+            Self::Text => json!({ "type": "string" }),
+            Self::Instant => json!({ "type": "string", "format": "date-time" }),
             Self::Address => json!({ "type": "string", "format": "email" }),
             Self::Count => json!({ "type": "integer", "minimum": 1 }),
             Self::Window => json!({ "type": "integer", "minimum": 0 }),
@@ -70,6 +79,9 @@ impl Shape {
     pub fn admits(self, value: &Value) -> bool {
         match self {
             Self::Id => value.as_str().is_some_and(|text| uuid::Uuid::parse_str(text).is_ok()),
+            Self::Ids => value.as_array().is_some_and(|ids| ids.iter().all(|id| Self::Id.admits(id))),
+            Self::Text => value.is_string(),
+            Self::Instant => value.as_str().is_some_and(|text| text.contains('T') && text.ends_with('Z')),
             Self::Address => value.as_str().is_some_and(|text| text.contains('@')),
             Self::Count => value.as_i64().is_some_and(|number| number >= 1),
             Self::Window => value.as_i64().is_some_and(|number| number >= 0),
@@ -194,6 +206,28 @@ pub const PAYLOADS: &[Payload] = &[
         ],
     ),
     payload::<idempotency::SweepIdempotencyKeys>("Delete kept answers that are too old to be repeated.", WINDOW),
+    payload::<identify::ApplyFacts>(
+        "Make persons what these facts say.",
+        &[
+            field("project_id", Shape::Id, "Whose."),
+            field("fact_ids", Shape::Ids, "Uuids of the facts' events."),
+            field("is_oversized", Shape::Flag, "Whether it was found before that a merge is too large."),
+        ],
+    ),
+    payload::<identify::DeletePersonsOf>(
+        "Delete the persons of a deleted user in all projects.",
+        &[field("user_id", Shape::Id, "The user.")],
+    ),
+    payload::<identify::RecordSignIn>(
+        "Merge what an anonymous client did before into the user who signed in with it.",
+        &[
+            field("project_id", Shape::Id, "The project that the client captures events for."),
+            field("session_id", Shape::Id, "The session that was opened."),
+            field("user_id", Shape::Id, "Who signed in."),
+            field("anonymous_distinct_id", Shape::Text, "What the client called its anonymous user."),
+            field("signed_in_at", Shape::Instant, "When."),
+        ],
+    ),
     payload::<sweep::SweepFinishedJobs>("Delete finished jobs after the configured time.", WINDOW),
     payload::<lockout::NotifyDisabled>(
         "Tell the owner of an account that a way of signing in was disabled.",
@@ -221,6 +255,7 @@ pub const PAYLOADS: &[Payload] = &[
         "Tell a user that their password changed.",
         &[field("user_id", Shape::Id, "The user."), field("audit_id", Shape::Id, "Audit row of the change.")],
     ),
+    payload::<persons::SweepEvents>("Delete events and warnings after the configured time.", WINDOW),
     payload::<recovery::SendResetLink>("Mail a reset link.", &[field("reset_id", Shape::Id, "The request.")]),
     payload::<recovery::SweepResets>("Delete reset requests that are long over.", WINDOW),
     payload::<sessions::SweepEndedSessions>("Delete sessions that are long over.", WINDOW),

@@ -14,6 +14,7 @@ mod login;
 mod mail;
 mod passkey;
 mod password;
+mod persons;
 mod phrases;
 mod recovery;
 mod sessions;
@@ -76,6 +77,7 @@ pub fn registry() -> Result<Registry, DuplicateHandler> {
         .on(lockout::sweep_lockouts)?
         .on(login::sweep_logins)?
         .on(passkey::sweep_ceremonies)?
+        .on(persons::sweep_events)?
         .on(recovery::sweep_resets)?
         .on(sessions::sweep_ended)?
         .on(totp::reseal_secrets)?

@@ -1,10 +1,12 @@
 //! Use cases of a login: the password, the second factor, the mailed code or link, the passkey; and what they share.
 
 mod email_mfa;
+mod persons;
 mod start;
 mod two_factor;
 
 pub use email_mfa::{Completion, EmailProof, LoginCodeMail, complete_email_mfa, login_code_mail, resend_email_mfa};
+pub use persons::AnonymousClaim;
 use sea_orm::{ActiveValue::Set, DbErr};
 use serde_json::json;
 pub use start::{Attempt, Context, Outcome, PendingStep, start};
@@ -88,7 +90,9 @@ async fn open(
     let device = known_device(kernel, &user.email_normalised, context).await?;
     let subject = Subject { account: &user.email_normalised, device: device.as_deref() };
     lockout::forget(kernel, tx, client, subject).await?;
-    Ok(SignedIn { user, session, transport, device: None, known_token: recognition.cookie })
+    let signed_in = SignedIn { user, session, transport, device: None, known_token: recognition.cookie };
+    persons::publish(kernel, tx, context.claim.as_ref(), &signed_in).await?;
+    Ok(signed_in)
 }
 
 /// The device of the request, if it signed in to this account before.

@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::{
     SignedIn, known_device, open, pending,
+    persons::{self, AnonymousClaim},
     two_factor::{self as second_step, TwoFactorStep},
 };
 use crate::{
@@ -53,6 +54,8 @@ pub struct Context {
     pub device_token: Option<Redacted<String>>,
     /// The cookie of a device that signed in before.
     pub known_token: Option<Redacted<String>>,
+    /// What the client did before it signed in.
+    pub claim: Option<AnonymousClaim>,
 }
 
 /// What a step of a login leads to.
@@ -118,7 +121,7 @@ pub async fn start(
     let methods = two_factor::methods(kernel.db.reader(), user.id).await?;
     let trusted_method = trusted_method(kernel, &user, &methods, context).await?;
     let facts = facts(kernel, &user, (&methods, trusted_method), context).await?;
-    match step::next(facts) {
+    let outcome = match step::next(facts) {
         Step::VerifyEmail => ask_for_proof(kernel, client, &user, Some(&reservation)).await,
         Step::SignIn => {
             let proof = proof(&user, trusted_method, context);
@@ -130,7 +133,9 @@ pub async fn start(
             audit_stop(kernel, client, &user, "email_not_available", Some(&reservation)).await?;
             Err(LoginError::EmailNotAvailable)
         }
-    }
+    }?;
+    persons::keep(kernel, context.claim.as_ref(), &outcome).await?;
+    Ok(outcome)
 }
 
 /// Counts the attempt before anything is verified: for the account, and for the network unless the device is known.

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Outcome, SignedIn, find_bound, open, pending, refuse, reserve, start::Context};
+use super::{Outcome, SignedIn, find_bound, open, pending, persons, refuse, reserve, start::Context};
 use crate::{
     audit::{self, AuditEvent},
     client::Client,
@@ -200,6 +200,7 @@ async fn finish(
     let proof = Proof::of([&["pwd"], amr].concat());
     let mut signed_in = open(kernel, &tx, client, (user, context), (proof, transport)).await?;
     signed_in.device = device;
+    persons::take(kernel, &tx, pending.id, &signed_in).await?;
     tx.commit().await?;
     Ok(signed_in)
 }
