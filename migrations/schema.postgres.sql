@@ -5,6 +5,39 @@ CREATE FUNCTION audit_events_refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEG
 
 CREATE FUNCTION generations_bump() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN UPDATE generations SET value = value + 1 WHERE name = 'identity'; RETURN NULL; END $$;
 
+CREATE TABLE api_keys (
+    id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    label text NOT NULL,
+    secret_hash text NOT NULL,
+    mask text NOT NULL,
+    scopes text NOT NULL,
+    organization_ids text NOT NULL,
+    project_ids text NOT NULL,
+    auth_epoch bigint NOT NULL,
+    created_at bigint NOT NULL,
+    active_at bigint NOT NULL,
+    rolled_at bigint,
+    used_at bigint,
+    warned_30_at bigint,
+    warned_7_at bigint,
+    expired_at bigint,
+    exposed_at bigint,
+    query_noted_at bigint,
+    refusal_noted_at bigint,
+    CONSTRAINT api_keys_pkey PRIMARY KEY (id),
+    CONSTRAINT api_keys_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+);
+
+CREATE INDEX api_keys_expired_at_idx ON api_keys USING btree (active_at) WHERE ((expired_at IS NULL) AND (exposed_at IS NULL));
+CREATE INDEX api_keys_mask_idx ON api_keys USING btree (mask);
+CREATE UNIQUE INDEX api_keys_secret_hash_idx ON api_keys USING btree (secret_hash);
+CREATE INDEX api_keys_user_id_idx ON api_keys USING btree (user_id);
+CREATE INDEX api_keys_warned_30_at_idx ON api_keys USING btree (active_at) WHERE ((warned_30_at IS NULL) AND (expired_at IS NULL) AND (exposed_at IS NULL));
+CREATE INDEX api_keys_warned_7_at_idx ON api_keys USING btree (active_at) WHERE ((warned_7_at IS NULL) AND (expired_at IS NULL) AND (exposed_at IS NULL));
+CREATE TRIGGER api_keys_delete_generation AFTER DELETE ON api_keys FOR EACH STATEMENT EXECUTE FUNCTION generations_bump();
+CREATE TRIGGER api_keys_update_generation AFTER UPDATE OF secret_hash, scopes, organization_ids, project_ids, auth_epoch, expired_at, exposed_at ON api_keys FOR EACH STATEMENT EXECUTE FUNCTION generations_bump();
+
 CREATE TABLE audit_events (
     id uuid NOT NULL,
     at bigint NOT NULL,
@@ -34,6 +67,15 @@ CREATE TABLE backup_codes (
 );
 
 CREATE INDEX backup_codes_user_id_idx ON backup_codes USING btree (user_id);
+
+CREATE TABLE distinct_id_uses (
+    project_id uuid NOT NULL,
+    distinct_id text NOT NULL,
+    is_personless boolean NOT NULL,
+    at bigint NOT NULL,
+    uuid uuid NOT NULL,
+    CONSTRAINT distinct_id_uses_pkey PRIMARY KEY (project_id, distinct_id, is_personless)
+);
 
 CREATE TABLE email_mfa_bypasses (
     user_id uuid NOT NULL,
@@ -65,11 +107,61 @@ CREATE INDEX email_verifications_address_normalised_idx ON email_verifications U
 CREATE INDEX email_verifications_link_expires_at_idx ON email_verifications USING btree (link_expires_at);
 CREATE INDEX email_verifications_user_id_idx ON email_verifications USING btree (user_id);
 
+CREATE TABLE events (
+    project_id uuid NOT NULL,
+    uuid uuid NOT NULL,
+    event text NOT NULL,
+    distinct_id text NOT NULL,
+    at bigint NOT NULL,
+    received_at bigint NOT NULL,
+    is_personless boolean NOT NULL,
+    properties text NOT NULL,
+    CONSTRAINT events_pkey PRIMARY KEY (project_id, uuid)
+);
+
+CREATE INDEX events_project_id_at_uuid_idx ON events USING btree (project_id, at, uuid);
+CREATE INDEX events_project_id_distinct_id_at_idx ON events USING btree (project_id, distinct_id, at);
+CREATE INDEX events_received_at_idx ON events USING btree (received_at);
+
 CREATE TABLE generations (
     name text NOT NULL,
     value bigint NOT NULL,
     CONSTRAINT generations_pkey PRIMARY KEY (name)
 );
+
+CREATE TABLE idempotency_keys (
+    digest bytea NOT NULL,
+    fingerprint bytea NOT NULL,
+    key_id text NOT NULL,
+    sealed bytea NOT NULL,
+    expires_at bigint NOT NULL,
+    CONSTRAINT idempotency_keys_pkey PRIMARY KEY (digest)
+);
+
+CREATE INDEX idempotency_keys_expires_at_idx ON idempotency_keys USING btree (expires_at);
+
+CREATE TABLE identify_verifications (
+    project_id uuid NOT NULL,
+    key_id text NOT NULL,
+    created_at bigint NOT NULL,
+    CONSTRAINT identify_verifications_pkey PRIMARY KEY (project_id),
+    CONSTRAINT identify_verifications_project_id_fkey FOREIGN KEY (project_id) REFERENCES projects(id) ON DELETE CASCADE
+);
+
+CREATE TABLE ingestion_warnings (
+    id uuid NOT NULL,
+    project_id uuid NOT NULL,
+    kind text NOT NULL,
+    event_uuid uuid,
+    distinct_id text NOT NULL,
+    detail text NOT NULL,
+    at bigint NOT NULL,
+    CONSTRAINT ingestion_warnings_pkey PRIMARY KEY (id)
+);
+
+CREATE INDEX ingestion_warnings_at_idx ON ingestion_warnings USING btree (at);
+CREATE INDEX ingestion_warnings_event_uuid_idx ON ingestion_warnings USING btree (event_uuid);
+CREATE INDEX ingestion_warnings_project_id_at_id_idx ON ingestion_warnings USING btree (project_id, at, id);
 
 CREATE TABLE jobs (
     id uuid NOT NULL,
@@ -148,6 +240,8 @@ CREATE TABLE logins (
     created_at bigint NOT NULL,
     expires_at bigint NOT NULL,
     finished_at bigint,
+    project_token text,
+    anonymous_distinct_id text,
     CONSTRAINT logins_pkey PRIMARY KEY (id),
     CONSTRAINT logins_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
 );
@@ -178,6 +272,9 @@ CREATE TABLE organization_members (
 );
 
 CREATE INDEX organization_members_user_id_idx ON organization_members USING btree (user_id);
+CREATE TRIGGER organization_members_delete_generation AFTER DELETE ON organization_members FOR EACH STATEMENT EXECUTE FUNCTION generations_bump();
+CREATE TRIGGER organization_members_insert_generation AFTER INSERT ON organization_members FOR EACH STATEMENT EXECUTE FUNCTION generations_bump();
+CREATE TRIGGER organization_members_update_generation AFTER UPDATE ON organization_members FOR EACH STATEMENT EXECUTE FUNCTION generations_bump();
 
 CREATE TABLE organizations (
     id uuid NOT NULL,
@@ -193,6 +290,10 @@ CREATE TABLE organizations (
     updated_at bigint NOT NULL,
     CONSTRAINT organizations_pkey PRIMARY KEY (id)
 );
+
+CREATE TRIGGER organizations_api_keys_generation AFTER UPDATE OF allows_member_api_keys, allows_query_api_keys ON organizations FOR EACH STATEMENT EXECUTE FUNCTION generations_bump();
+CREATE TRIGGER organizations_delete_generation AFTER DELETE ON organizations FOR EACH STATEMENT EXECUTE FUNCTION generations_bump();
+CREATE TRIGGER organizations_update_rules_generation AFTER UPDATE OF enforces_two_factor, allows_email_mfa, trusts_idp_mfa, session_age_seconds, trusted_device_seconds ON organizations FOR EACH STATEMENT EXECUTE FUNCTION generations_bump();
 
 CREATE TABLE passkey_ceremonies (
     id uuid NOT NULL,
@@ -227,6 +328,8 @@ CREATE TABLE passkeys (
 
 CREATE UNIQUE INDEX passkeys_credential_id_idx ON passkeys USING btree (credential_id);
 CREATE INDEX passkeys_user_id_idx ON passkeys USING btree (user_id);
+CREATE TRIGGER passkeys_delete_rules_generation AFTER DELETE ON passkeys FOR EACH STATEMENT EXECUTE FUNCTION generations_bump();
+CREATE TRIGGER passkeys_insert_rules_generation AFTER INSERT ON passkeys FOR EACH STATEMENT EXECUTE FUNCTION generations_bump();
 
 CREATE TABLE password_resets (
     id uuid NOT NULL,
@@ -253,6 +356,79 @@ CREATE TABLE passwords (
     CONSTRAINT passwords_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
 );
 
+CREATE TABLE person_distinct_ids (
+    distinct_id text NOT NULL,
+    project_id uuid NOT NULL,
+    person_id uuid,
+    is_personless boolean NOT NULL,
+    last_at bigint,
+    last_uuid uuid,
+    CONSTRAINT person_distinct_ids_pkey PRIMARY KEY (distinct_id, project_id)
+);
+
+CREATE INDEX person_distinct_ids_person_id_idx ON person_distinct_ids USING btree (person_id);
+
+CREATE TABLE person_facts (
+    project_id uuid NOT NULL,
+    uuid uuid NOT NULL,
+    kind text NOT NULL,
+    at bigint NOT NULL,
+    distinct_id text NOT NULL,
+    other text,
+    changes text,
+    is_applied boolean NOT NULL,
+    CONSTRAINT person_facts_pkey PRIMARY KEY (project_id, uuid)
+);
+
+CREATE INDEX person_facts_project_id_distinct_id_idx ON person_facts USING btree (project_id, distinct_id);
+CREATE INDEX person_facts_project_id_other_idx ON person_facts USING btree (project_id, other) WHERE (other IS NOT NULL);
+
+CREATE TABLE person_tombstones (
+    distinct_id text NOT NULL,
+    project_id uuid NOT NULL,
+    until bigint NOT NULL,
+    CONSTRAINT person_tombstones_pkey PRIMARY KEY (distinct_id, project_id)
+);
+
+CREATE TABLE persons (
+    id uuid NOT NULL,
+    project_id uuid NOT NULL,
+    created_at bigint NOT NULL,
+    properties text NOT NULL,
+    email text,
+    is_identified boolean NOT NULL,
+    version bigint NOT NULL,
+    id_count bigint NOT NULL,
+    last_at bigint NOT NULL,
+    last_uuid uuid NOT NULL,
+    CONSTRAINT persons_pkey PRIMARY KEY (id)
+);
+
+CREATE INDEX persons_project_id_email_idx ON persons USING btree (project_id, email) WHERE (email IS NOT NULL);
+CREATE INDEX persons_project_id_id_idx ON persons USING btree (project_id, id);
+
+CREATE TABLE project_secret_keys (
+    id uuid NOT NULL,
+    project_id uuid NOT NULL,
+    label text NOT NULL,
+    secret_hash text NOT NULL,
+    mask text NOT NULL,
+    scopes text NOT NULL,
+    created_by uuid,
+    created_at bigint NOT NULL,
+    rolled_at bigint,
+    used_at bigint,
+    CONSTRAINT project_secret_keys_created_by_fkey FOREIGN KEY (created_by) REFERENCES users(id) ON DELETE SET NULL,
+    CONSTRAINT project_secret_keys_pkey PRIMARY KEY (id),
+    CONSTRAINT project_secret_keys_project_id_fkey FOREIGN KEY (project_id) REFERENCES projects(id) ON DELETE CASCADE
+);
+
+CREATE INDEX project_secret_keys_created_by_idx ON project_secret_keys USING btree (created_by);
+CREATE UNIQUE INDEX project_secret_keys_project_id_label_idx ON project_secret_keys USING btree (project_id, label);
+CREATE UNIQUE INDEX project_secret_keys_secret_hash_idx ON project_secret_keys USING btree (secret_hash);
+CREATE TRIGGER project_secret_keys_delete_generation AFTER DELETE ON project_secret_keys FOR EACH STATEMENT EXECUTE FUNCTION generations_bump();
+CREATE TRIGGER project_secret_keys_update_generation AFTER UPDATE OF secret_hash, scopes ON project_secret_keys FOR EACH STATEMENT EXECUTE FUNCTION generations_bump();
+
 CREATE TABLE projects (
     id uuid NOT NULL,
     organization_id uuid NOT NULL,
@@ -266,6 +442,7 @@ CREATE TABLE projects (
 
 CREATE INDEX projects_organization_id_idx ON projects USING btree (organization_id);
 CREATE UNIQUE INDEX projects_project_token_idx ON projects USING btree (project_token);
+CREATE TRIGGER projects_delete_generation AFTER DELETE ON projects FOR EACH STATEMENT EXECUTE FUNCTION generations_bump();
 
 CREATE TABLE rate_limits (
     key text NOT NULL,
@@ -295,6 +472,7 @@ CREATE TABLE sessions (
     seen_at bigint NOT NULL,
     expires_at bigint NOT NULL,
     revoked_at bigint,
+    remembered_method text,
     CONSTRAINT sessions_pkey PRIMARY KEY (id),
     CONSTRAINT sessions_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
 );
@@ -318,6 +496,9 @@ CREATE TABLE totps (
     CONSTRAINT totps_pkey PRIMARY KEY (user_id),
     CONSTRAINT totps_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
 );
+
+CREATE TRIGGER totps_delete_rules_generation AFTER DELETE ON totps FOR EACH STATEMENT EXECUTE FUNCTION generations_bump();
+CREATE TRIGGER totps_update_rules_generation AFTER UPDATE OF enabled_at ON totps FOR EACH STATEMENT EXECUTE FUNCTION generations_bump();
 
 CREATE TABLE trusted_devices (
     id uuid NOT NULL,
@@ -343,6 +524,25 @@ CREATE TABLE two_factor_passkeys (
     CONSTRAINT two_factor_passkeys_pkey PRIMARY KEY (user_id),
     CONSTRAINT two_factor_passkeys_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
 );
+
+CREATE TABLE two_factor_resets (
+    id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    requested_by uuid,
+    auth_epoch bigint NOT NULL,
+    key_id text NOT NULL,
+    created_at bigint NOT NULL,
+    expires_at bigint NOT NULL,
+    used_at bigint,
+    superseded_at bigint,
+    CONSTRAINT two_factor_resets_pkey PRIMARY KEY (id),
+    CONSTRAINT two_factor_resets_requested_by_fkey FOREIGN KEY (requested_by) REFERENCES users(id) ON DELETE SET NULL,
+    CONSTRAINT two_factor_resets_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+);
+
+CREATE INDEX two_factor_resets_expires_at_idx ON two_factor_resets USING btree (expires_at);
+CREATE INDEX two_factor_resets_requested_by_idx ON two_factor_resets USING btree (requested_by);
+CREATE INDEX two_factor_resets_user_id_idx ON two_factor_resets USING btree (user_id);
 
 CREATE TABLE users (
     id uuid NOT NULL,

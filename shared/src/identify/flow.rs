@@ -108,10 +108,7 @@ async fn replay(tx: &Tx, project_id: ProjectId, late: &[Fact]) -> Result<BTreeSe
     let seeds = ids_of(late);
     let blamed = TooLarge(late.first().map_or_else(Uuid::nil, |fact| fact.uuid));
     for _ in 0..TRIES {
-        let component = store::closure(tx, project_id, &seeds, COMPONENT_IDS + 1).await?;
-        if component.len() > COMPONENT_IDS {
-            return Err(blamed.into());
-        }
+        let component = store::closure(tx, project_id, &seeds, COMPONENT_IDS).await?.ok_or(blamed)?;
         let ids: BTreeSet<&str> = component.iter().map(String::as_str).collect();
         let before = store::load(tx, project_id, &ids).await?;
         let facts = store::facts_of(tx, project_id, &ids).await?;

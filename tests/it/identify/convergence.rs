@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use harness::{TestApp, works};
+use harness::TestApp;
 use sea_orm::ConnectionTrait;
 use serde_json::{Value, json};
 use shared::{
@@ -144,7 +144,7 @@ async fn recover(app: &TestApp) {
         if std::env::var_os("TEST_AMQP_URL").is_some() {
             app.drain().await;
         } else {
-            works::run_due(app).await;
+            drop(workers::drain(&app.context, &app.registry).await);
         }
         if app
             .number("SELECT COUNT(*) AS number FROM jobs WHERE name = 'identify.apply_facts' AND state <> 'done'")

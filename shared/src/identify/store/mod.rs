@@ -14,6 +14,8 @@ use super::{
 };
 use crate::{clock::Timestamp, db::Tx, projects::ProjectId};
 
+/// Merges that may stand between two ids of a component.
+const ROUNDS: usize = 2_000;
 /// Ids that one statement names.
 pub(in crate::identify) const IDS: usize = 5_000;
 
@@ -142,28 +144,40 @@ fn fact(row: &QueryResult) -> Result<Fact, DbErr> {
     })
 }
 
-/// All ids that merges connect with these, or the first `limit` of them.
+/// All ids that merges connect with these; `None` when they are more than `limit`. Each round takes one step along all
+/// merges, in either direction. A chain of very many rounds is one that somebody made, and counts as too large.
 pub(in crate::identify) async fn closure(
     tx: &Tx,
     project_id: ProjectId,
     ids: &BTreeSet<&str>,
     limit: usize,
-) -> Result<BTreeSet<String>, DbErr> {
-    let ids: Vec<_> = ids.iter().copied().collect();
-    let seeds = ids.iter().enumerate().map(|(number, _)| format!("(${})", number + 2)).collect::<Vec<_>>().join(", ");
-    let sql = format!(
-        "WITH RECURSIVE connected(id) AS (
-           VALUES {seeds}
-           UNION
-           SELECT CASE WHEN fact.distinct_id = connected.id THEN fact.other ELSE fact.distinct_id END
-           FROM connected JOIN person_facts fact
-             ON fact.project_id = $1 AND fact.other IS NOT NULL
-                AND (fact.distinct_id = connected.id OR fact.other = connected.id)
-         )
-         SELECT id FROM connected LIMIT {limit}"
-    );
-    let rows = query_ids(tx, sql, project_id, &ids).await?;
-    rows.iter().map(|row| row.try_get("", "id")).collect()
+) -> Result<Option<BTreeSet<String>>, DbErr> {
+    let mut found: BTreeSet<String> = ids.iter().map(|id| (*id).to_owned()).collect();
+    let mut edge = found.clone();
+    for _ in 0..ROUNDS {
+        if edge.is_empty() || found.len() > limit {
+            return Ok((found.len() <= limit).then_some(found));
+        }
+        let mut next = BTreeSet::new();
+        for (from, to) in [("distinct_id", "other"), ("other", "distinct_id")] {
+            for ids in chunks(&edge.iter().map(String::as_str).collect()) {
+                let sql = format!(
+                    "SELECT DISTINCT {to} AS id FROM person_facts
+                     WHERE project_id = $1 AND other IS NOT NULL AND {from} IN ({}) LIMIT {}",
+                    places(2, ids.len()),
+                    limit + 1
+                );
+                for row in query_ids(tx, sql, project_id, &ids).await? {
+                    let id: String = row.try_get("", "id")?;
+                    if found.insert(id.clone()) {
+                        next.insert(id);
+                    }
+                }
+            }
+        }
+        edge = next;
+    }
+    Ok(None)
 }
 
 /// Records that facts are applied.
