@@ -1,7 +1,5 @@
 //! Requests that are sent again.
 
-#![expect(clippy::indexing_slicing, clippy::unwrap_used, reason = "test code")]
-
 use std::time::Duration;
 
 use futures_util::future::join_all;

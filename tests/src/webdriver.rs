@@ -127,6 +127,58 @@ impl Browser {
         self.command("cookie", json!({ "cookie": { "name": name, "value": value, "httpOnly": true } })).await;
     }
 
+    /// Calls a function of the page, which gives a promise.
+    pub async fn call(&self, function: &str, arguments: Value) -> Value {
+        let script = format!(
+            "const done = arguments[arguments.length - 1]; {function}(...Array.from(arguments).slice(0, -1))\
+             .then(done, reason => done({{ failure: String(reason) }}));"
+        );
+        self.command("execute/async", json!({ "script": script, "args": arguments })).await
+    }
+
+    /// Plugs an authenticator in; W3C Web Authentication, section 11.
+    pub async fn plug(&self, transport: &str, (has_resident_key, is_verifying): (bool, bool)) -> String {
+        let options = json!({
+            "protocol": "ctap2",
+            "transport": transport,
+            "hasResidentKey": has_resident_key,
+            "hasUserVerification": is_verifying,
+            "isUserVerified": is_verifying,
+            "isUserConsenting": true,
+            "defaultBackupEligibility": transport == "internal",
+            "defaultBackupState": transport == "internal",
+        });
+        self.command("webauthn/authenticator", options).await.as_str().expect("an id").to_owned()
+    }
+
+    /// The credential that an authenticator keeps, with its key.
+    pub async fn credential(&self, authenticator: &str) -> Value {
+        let path = format!("{}/webauthn/authenticator/{authenticator}/credentials", self.session);
+        let answer = self.client.get(path).send().await.expect("an answer");
+        let kept: Value = answer.json().await.expect("JSON");
+        kept["value"][0].clone()
+    }
+
+    /// Plugs an authenticator in that has a copy of this credential.
+    pub async fn plug_copy(
+        &self,
+        credential: &Value,
+        (transport, is_verifying): (&str, bool),
+        sign_count: i64,
+    ) -> String {
+        let authenticator = self.plug(transport, (true, is_verifying)).await;
+        let mut copy = credential.clone();
+        copy["signCount"] = json!(sign_count);
+        self.command(&format!("webauthn/authenticator/{authenticator}/credential"), copy).await;
+        authenticator
+    }
+
+    /// Takes an authenticator away.
+    pub async fn unplug(&self, authenticator: &str) {
+        let path = format!("{}/webauthn/authenticator/{authenticator}", self.session);
+        self.client.delete(path).send().await.expect("an answer");
+    }
+
     /// Closes it.
     pub async fn close(mut self) {
         self.client.delete(&self.session).send().await.expect("the browser answers");

@@ -24,9 +24,9 @@ pub use telemetry::{LogFormat, TelemetryConfig};
 use crate::{
     api_keys::ApiKeysConfig, broker::BrokerConfig, capture::CaptureConfig, db::DatabaseConfig, devices::DevicesConfig,
     domains::DomainsConfig, email_mfa::EmailMfaConfig, email_verification::EmailVerificationConfig, jobs::JobsConfig,
-    lockout::LockoutConfig, login::LoginConfig, mail::MailConfig, passkey::PasskeyConfig, password::PasswordConfig, persons::PersonsConfig,
-    recovery::RecoveryConfig, secret::Redacted, secret_keys::SecretKeysConfig, sessions::SessionsConfig,
-    totp::TotpConfig, two_factor::TwoFactorConfig, two_factor_reset::TwoFactorResetConfig,
+    lockout::LockoutConfig, login::LoginConfig, mail::MailConfig, passkey::PasskeyConfig, password::PasswordConfig,
+    persons::PersonsConfig, recovery::RecoveryConfig, secret::Redacted, secret_keys::SecretKeysConfig,
+    sessions::SessionsConfig, totp::TotpConfig, two_factor::TwoFactorConfig, two_factor_reset::TwoFactorResetConfig,
 };
 
 /// The whole configuration; `shared/config.default.toml` describes every key.

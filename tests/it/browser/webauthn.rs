@@ -4,12 +4,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use harness::{Installation, PASSWORD, code_in, free_port};
+use harness::{Browser, Installation, PASSWORD, code_in, free_port};
 use poem::{IntoResponse, Request, Response, Route, Server, endpoint::make, get, listener::TcpListener, web::Html};
 use reqwest::Client;
 use serde_json::{Value, json};
-
-use super::Browser;
 
 const EMAIL: &str = "passkeys@example.test";
 const PAGE: &str = include_str!("webauthn.html");
@@ -66,54 +64,6 @@ impl Site {
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
         panic!("mail number {count} did not arrive\n{}", self.installation.logs())
-    }
-}
-
-impl Browser {
-    /// Calls a function of the page, which gives a promise.
-    async fn call(&self, function: &str, arguments: Value) -> Value {
-        let script = format!(
-            "const done = arguments[arguments.length - 1]; {function}(...Array.from(arguments).slice(0, -1))\
-             .then(done, reason => done({{ failure: String(reason) }}));"
-        );
-        self.command("execute/async", json!({ "script": script, "args": arguments })).await
-    }
-
-    /// Plugs an authenticator in; W3C Web Authentication, section 11.
-    async fn plug(&self, transport: &str, (has_resident_key, is_verifying): (bool, bool)) -> String {
-        let options = json!({
-            "protocol": "ctap2",
-            "transport": transport,
-            "hasResidentKey": has_resident_key,
-            "hasUserVerification": is_verifying,
-            "isUserVerified": is_verifying,
-            "isUserConsenting": true,
-            "defaultBackupEligibility": transport == "internal",
-            "defaultBackupState": transport == "internal",
-        });
-        self.command("webauthn/authenticator", options).await.as_str().expect("an id").to_owned()
-    }
-
-    /// The credential that an authenticator keeps, with its key.
-    async fn credential(&self, authenticator: &str) -> Value {
-        let path = format!("{}/webauthn/authenticator/{authenticator}/credentials", self.session);
-        let answer = self.client.get(path).send().await.expect("an answer");
-        let kept: Value = answer.json().await.expect("JSON");
-        kept["value"][0].clone()
-    }
-
-    /// Plugs an authenticator in that has a copy of this credential.
-    async fn plug_copy(&self, credential: &Value, (transport, is_verifying): (&str, bool), sign_count: i64) -> String {
-        let authenticator = self.plug(transport, (true, is_verifying)).await;
-        let mut copy = credential.clone();
-        copy["signCount"] = json!(sign_count);
-        self.command(&format!("webauthn/authenticator/{authenticator}/credential"), copy).await;
-        authenticator
-    }
-
-    async fn unplug(&self, authenticator: &str) {
-        let path = format!("{}/webauthn/authenticator/{authenticator}", self.session);
-        self.client.delete(path).send().await.expect("an answer");
     }
 }
 

@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use shared::{
     CATALOG, api_keys, backup_codes, devices, email_mfa, email_verification, enforcement, idempotency, identify,
     jobs::{CatalogEntry, Job, entry, sweep},
-    lockout, login, mail, passkey, password, persons, recovery, sessions, signup, totp, two_factor, two_factor_reset, users,
+    lockout, login, mail, passkey, password, persons, recovery, sessions, signup, totp, two_factor, two_factor_reset,
+    users,
 };
 
 /// Where the schema is published.
