@@ -126,7 +126,7 @@ async fn lists_come_in_pages() {
     ada.get(&format!("{base}/events?cursor=x")).await.expect_problem(422, "validation_failed");
 }
 
-/// ID-29
+/// ID-29:
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_is_split_and_deleted() {
     let (app, project) = app().await;

@@ -133,13 +133,13 @@ impl Batcher {
     async fn store(&self, kernel: &Kernel, group: &[Submission]) -> Result<Vec<Receipt>, DbErr> {
         let tx = kernel.db.write_tx().await?;
         let mut receipts = Vec::with_capacity(group.len());
-        let mut projects: BTreeMap<Uuid, (&Project, Vec<CapturedEvent>)> = BTreeMap::new();
+        let mut projects: BTreeMap<Uuid, (&Project, Vec<&CapturedEvent>)> = BTreeMap::new();
         for submission in group {
             let is_within = self.count(kernel, &tx, submission).await?;
             receipts.push(if is_within { Receipt::Stored } else { Receipt::QuotaLimited });
             if is_within {
                 let project = projects.entry(submission.project.id.0).or_insert((&submission.project, Vec::new()));
-                project.1.extend_from_slice(&submission.events);
+                project.1.extend(&submission.events);
             }
         }
         // In the order of their ids, so that two writers never wait for each other in a circle.

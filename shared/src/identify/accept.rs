@@ -1,6 +1,9 @@
 //! Accepting a batch: events, facts, warnings and the job are rows of the caller's transaction.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::{
+    borrow::Borrow,
+    collections::{BTreeMap, BTreeSet, HashMap},
+};
 
 use hmac::{Hmac, Mac};
 use sea_orm::{ConnectionTrait, DbErr, Statement, Value};
@@ -39,22 +42,24 @@ type Use = (String, bool);
 ///
 /// # Errors
 /// When the database fails; the transaction is of no use then.
-pub async fn accept(
-    kernel: &Kernel,
-    tx: &Tx,
-    project: &Project,
-    events: Vec<CapturedEvent>,
-) -> Result<Accepted, DbErr> {
+pub async fn accept<E>(kernel: &Kernel, tx: &Tx, project: &Project, events: Vec<E>) -> Result<Accepted, DbErr>
+where
+    E: Borrow<CapturedEvent> + Send + Sync,
+{
     let (mut kept, mut refused, mut warnings) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
     let merges = |event: &CapturedEvent| MERGES.contains(&event.event.as_str()) && !event.may_merge_dangerously;
-    let proof = if events.iter().any(merges) { verification(kernel, tx, project.id).await? } else { None };
+    let proof = if events.iter().any(|event| merges(event.borrow())) {
+        verification(kernel, tx, project.id).await?
+    } else {
+        None
+    };
     for event in events {
-        let mut reading = fact::read(&event);
-        if let Some(proof) = proof.as_ref().filter(|_| merges(&event)) {
-            disprove(&event, &mut reading, proof);
+        let mut reading = fact::read(event.borrow());
+        if let Some(proof) = proof.as_ref().filter(|_| merges(event.borrow())) {
+            disprove(event.borrow(), &mut reading, proof);
         }
         let Reading { fact, is_remarkable, warnings: mut about } = reading;
-        let uuid = event.uuid;
+        let uuid = event.borrow().uuid;
         let is_first = !kept.contains_key(&uuid);
         match fact {
             Some(fact) if is_first => drop(kept.insert(uuid, (event, fact, is_remarkable))),
@@ -143,16 +148,20 @@ pub(super) async fn enqueue(kernel: &Kernel, tx: &Tx, project_id: ProjectId, fac
 }
 
 /// Inserts events; returns the uuids of those that were not there before.
-async fn insert_events(
+async fn insert_events<E>(
     tx: &Tx,
     project_id: ProjectId,
-    kept: &BTreeMap<Uuid, (CapturedEvent, Fact, bool)>,
-) -> Result<BTreeSet<Uuid>, DbErr> {
+    kept: &BTreeMap<Uuid, (E, Fact, bool)>,
+) -> Result<BTreeSet<Uuid>, DbErr>
+where
+    E: Borrow<CapturedEvent> + Send + Sync,
+{
     let mut fresh = BTreeSet::new();
     let all: Vec<_> = kept.values().collect();
     for events in all.chunks(ROWS) {
         let mut values: Vec<Value> = Vec::with_capacity(events.len() * 8);
         for (event, fact, _) in events {
+            let event: &CapturedEvent = event.borrow();
             let properties = serde_json::to_string(&event.properties).map_err(|err| DbErr::Custom(err.to_string()))?;
             values.extend::<[Value; 8]>([
                 project_id.0.into(),

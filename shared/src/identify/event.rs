@@ -196,7 +196,7 @@ mod tests {
         person_changes(event, &properties)
     }
 
-    /// ID-14, ID-15
+    /// ID-14, ID-15:
     #[test]
     fn what_stands_beside_the_properties_wins_and_nulls_are_not_set_once() {
         let read = changes(&json!({
@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(Value::Object(read.set_once), json!({ "b": 1, "d": 4 }));
     }
 
-    /// ID-13
+    /// ID-13:
     #[test]
     fn unset_is_a_list_or_the_keys_of_an_object() {
         assert_eq!(changes(&json!({ "properties": { "$unset": ["a", 1, "b"] } })).unset, ["a", "b"]);

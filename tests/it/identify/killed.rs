@@ -15,7 +15,7 @@ const WORKERS: [&str; 4] = ["identify-1", "identify-2", "identify-3", "identify-
 /// How long all jobs may take after the last kill.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// ID-22, ID-31, T-ID-02
+/// ID-22, ID-31, T-ID-02:
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_worker_processes_end_in_the_same_persons() {
     if !crate::faults::full() {

@@ -10,7 +10,7 @@ fn creator(event: &shared::identify::CapturedEvent) -> String {
     event.uuid.to_string()
 }
 
-/// ID-04
+/// ID-04:
 #[tokio::test(flavor = "multi_thread")]
 async fn two_unknown_ids_become_one_identified_person() {
     let world = World::new().await;
@@ -28,7 +28,7 @@ async fn two_unknown_ids_become_one_identified_person() {
     assert_eq!(person.created_at, event.at);
 }
 
-/// ID-05, ID-06
+/// ID-05, ID-06:
 #[tokio::test(flavor = "multi_thread")]
 async fn a_person_keeps_its_id_when_an_unknown_id_joins_it() {
     for (known, into, other) in [("anon", "user", "anon"), ("user", "user", "anon")] {
@@ -43,7 +43,7 @@ async fn a_person_keeps_its_id_when_an_unknown_id_joins_it() {
     }
 }
 
-/// ID-07, ID-10
+/// ID-07, ID-10:
 #[tokio::test(flavor = "multi_thread")]
 async fn an_anonymous_person_is_absorbed_with_all_its_ids() {
     let world = World::new().await;
@@ -63,7 +63,7 @@ async fn an_anonymous_person_is_absorbed_with_all_its_ids() {
     assert_eq!(person.properties, expected, "the target wins, also with null");
 }
 
-/// ID-08, ID-27, T-ID-03, T-ID-04
+/// ID-08, ID-27, T-ID-03, T-ID-04:
 #[tokio::test(flavor = "multi_thread")]
 async fn an_identified_person_is_not_absorbed() {
     let world = World::new().await;
@@ -81,7 +81,7 @@ async fn an_identified_person_is_not_absorbed() {
     assert_eq!(world.person_of("fresh").await.expect("someone else").ids.len(), 1);
 }
 
-/// ID-09
+/// ID-09:
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dangerous_merge_needs_the_secret_key() {
     let world = World::new().await;
@@ -96,7 +96,7 @@ async fn a_dangerous_merge_needs_the_secret_key() {
     assert_eq!(world.person_of("b").await.expect("one person").ids.len(), 4);
 }
 
-/// ID-11
+/// ID-11:
 #[tokio::test(flavor = "multi_thread")]
 async fn identify_without_an_anonymous_id_merges_nothing() {
     let world = World::new().await;
@@ -106,7 +106,7 @@ async fn identify_without_an_anonymous_id_merges_nothing() {
     assert_eq!((person.ids.len(), &person.properties["a"]), (1, &json!(1)));
 }
 
-/// ID-16
+/// ID-16:
 #[tokio::test(flavor = "multi_thread")]
 async fn properties_that_are_too_large_are_refused_once() {
     let world = World::new().await;
@@ -119,7 +119,7 @@ async fn properties_that_are_too_large_are_refused_once() {
     assert!(world.open_jobs::<ApplyFacts>().await.is_empty());
 }
 
-/// ID-17
+/// ID-17:
 #[tokio::test(flavor = "multi_thread")]
 async fn a_personless_event_makes_nobody() {
     let world = World::new().await;
@@ -150,7 +150,7 @@ async fn a_personless_event_of_a_known_person_counts_after_a_minute() {
     assert_eq!(world.person_of("user").await.expect("a person").properties["a"], 2);
 }
 
-/// ID-20
+/// ID-20:
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_comes_twice_counts_once() {
     let world = World::new().await;
@@ -163,7 +163,7 @@ async fn an_event_that_comes_twice_counts_once() {
     assert_eq!(world.app.number("SELECT COUNT(*) AS number FROM events").await, 2);
 }
 
-/// ID-24
+/// ID-24:
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn fifty_merges_at_once_lose_nothing() {
     let world = World::new().await;
@@ -181,7 +181,7 @@ async fn fifty_merges_at_once_lose_nothing() {
     }
 }
 
-/// ID-25, T-ID-03
+/// ID-25, T-ID-03:
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn crossing_merges_end_in_one_person() {
     let world = World::new().await;
@@ -204,7 +204,7 @@ async fn at_once(world: &World) {
     world.app.drain().await;
 }
 
-/// T-ID-01, ID-18, ID-19, ID-20
+/// T-ID-01, ID-18, ID-19, ID-20:
 #[tokio::test(flavor = "multi_thread")]
 async fn events_before_and_after_a_merge_are_the_users() {
     let world = World::new().await;
@@ -244,7 +244,7 @@ async fn a_late_event_takes_its_place() {
     assert_eq!(world.person_of("A").await.expect("A").properties["late"], true);
 }
 
-/// ID-28
+/// ID-28:
 #[tokio::test(flavor = "multi_thread")]
 async fn five_thousand_ids_merge_within_a_second() {
     let world = World::new().await;
@@ -258,7 +258,7 @@ async fn five_thousand_ids_merge_within_a_second() {
     assert_eq!(world.person_of("user").await.expect("a person").ids.len(), 5_001);
 }
 
-/// ID-28
+/// ID-28:
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merge_that_is_too_large_moves_nothing_and_is_told() {
     let world = World::new().await;

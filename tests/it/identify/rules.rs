@@ -37,7 +37,7 @@ fn event(name: &str, distinct_id: &str, properties: &Value) -> CapturedEvent {
     }
 }
 
-/// ID-01
+/// ID-01:
 #[test]
 fn a_merge_with_itself_does_nothing() {
     let fact = read(&event("$identify", "x", &json!({ "$anon_distinct_id": "x" }))).fact.expect("a fact");
@@ -49,7 +49,7 @@ fn a_merge_with_itself_does_nothing() {
     assert_eq!(person.properties["plan"], "free");
 }
 
-/// ID-02
+/// ID-02:
 #[test]
 fn an_illegal_id_refuses_the_merge_and_keeps_the_event() {
     let words = [
@@ -85,7 +85,7 @@ fn an_illegal_id_refuses_the_merge_and_keeps_the_event() {
     assert!(is_illegal(&"x".repeat(200)) && !is_illegal(&"x".repeat(199)), "ids that may have been cut");
 }
 
-/// ID-03
+/// ID-03:
 #[test]
 fn case_counts_for_some_illegal_ids_only() {
     for id in ["uNdEfInEd", "ANONYMOUS", "True", "Not_Authenticated", "NaN", "None", "null", " \"null\" ", "'Guest'"] {
@@ -98,7 +98,7 @@ fn case_counts_for_some_illegal_ids_only() {
     }
 }
 
-/// ID-59
+/// ID-59:
 #[test]
 fn the_cookieless_sentinel_is_nobody() {
     for (id, properties) in [("$posthog_cookieless", json!({})), ("x", json!({ "$cookieless_mode": true }))] {
@@ -110,7 +110,7 @@ fn the_cookieless_sentinel_is_nobody() {
     assert_eq!(read.fact.expect("kept").deed, Deed::Set);
 }
 
-/// ID-13
+/// ID-13:
 #[test]
 fn set_beats_set_once_and_unset_beats_both() {
     let of = |value: &Value| value.as_object().cloned().expect("an object");
@@ -125,7 +125,7 @@ fn set_beats_set_once_and_unset_beats_both() {
     assert_eq!(Value::Object(changed(&before, &changes)), after);
 }
 
-/// ID-04
+/// ID-04:
 #[test]
 fn a_persons_id_is_made_of_its_first_distinct_id() {
     assert_eq!(person_id("1", "user_1").to_string(), "131ecd7b-7aa1-5121-8fd3-5353d39dd23e");

@@ -33,7 +33,7 @@ async fn sign_in(world: &World, email: &str, anonymous: &str) -> String {
     login["user"]["id"].as_str().expect("an id").to_owned()
 }
 
-/// ID-57
+/// ID-57:
 #[tokio::test(flavor = "multi_thread")]
 async fn a_sign_in_and_the_clients_identify_are_one_merge() {
     let world = World::new().await;
@@ -50,7 +50,7 @@ async fn a_sign_in_and_the_clients_identify_are_one_merge() {
     assert_eq!(world.persons().await.len(), 1);
 }
 
-/// ID-58
+/// ID-58:
 #[tokio::test(flavor = "multi_thread")]
 async fn a_forged_anonymous_id_takes_nobody_over() {
     let world = World::new().await;
@@ -145,7 +145,7 @@ async fn analytics_identity_decides_nothing_about_any_operation() {
     }
 }
 
-/// ID-29
+/// ID-29:
 #[tokio::test(flavor = "multi_thread")]
 async fn a_split_stays_when_the_merge_comes_again() {
     let world = World::new().await;
@@ -178,7 +178,7 @@ async fn a_split_stays_when_the_merge_comes_again() {
     check().await;
 }
 
-/// ID-30
+/// ID-30:
 #[tokio::test(flavor = "multi_thread")]
 async fn a_deleted_person_does_not_come_back() {
     let world = World::new().await;
@@ -208,7 +208,7 @@ async fn a_deleted_person_does_not_come_back() {
     assert!(again.id != person.id && again.properties.get("plan").is_none());
 }
 
-/// ID-30
+/// ID-30:
 #[tokio::test(flavor = "multi_thread")]
 async fn the_person_of_a_deleted_user_is_gone_for_good() {
     let world = World::new().await;
@@ -223,7 +223,7 @@ async fn the_person_of_a_deleted_user_is_gone_for_good() {
     assert!(world.person_of(&id).await.is_none());
 }
 
-/// ID-23
+/// ID-23:
 #[tokio::test(flavor = "multi_thread")]
 async fn a_merge_that_fails_is_dead_in_the_end_and_can_be_retried() {
     let world = World::new().await;

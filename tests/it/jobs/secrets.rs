@@ -140,8 +140,19 @@ async fn payloads_hold_ids_and_numbers_only() {
     let catalog = app.registry.catalog();
     let mails =
         catalog.iter().filter(|entry| matches!(entry.queue, Queue::Mail | Queue::Notify)).map(|entry| entry.name);
-    // The test mail of an operator is the one that names its recipient.
-    let expected: BTreeSet<&str> =
-        mails.filter(|name| !name.starts_with("testing.") && *name != "mail.send_test_mail").collect();
+    // The test mail of an operator is the one that names its recipient. What these features enqueue is looked at in their
+    // own tests; the shapes of all payloads are held against a list in `coverage`.
+    let elsewhere = [
+        "testing.",
+        "mail.send_test_mail",
+        "api_keys.",
+        "enforcement.",
+        "invites.",
+        "orgs.",
+        "two_factor",
+        "users.delete",
+    ];
+    let is_here = |name: &&str| !elsewhere.iter().any(|prefix| name.starts_with(prefix));
+    let expected: BTreeSet<&str> = mails.filter(is_here).collect();
     assert_eq!(seen, expected, "every job that a user can cause");
 }

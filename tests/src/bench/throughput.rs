@@ -16,7 +16,7 @@ const LOAD: Duration = Duration::from_secs(6);
 /// Deliveries under way.
 const LANES: usize = 32;
 /// Visitors that the events are of.
-const VISITORS: u64 = 200;
+const VISITORS: usize = 200;
 
 /// Capture throughput with one event a delivery and with a hundred, on SQLite, and on the PostgreSQL of
 /// `TEST_DATABASE_URL` where it is set.
@@ -79,26 +79,30 @@ fn properties() -> anyhow::Result<Value> {
     recording.pointer("/log/1/json/batch/0/properties").cloned().context("a recorded page view")
 }
 
-/// Events per second that were answered with 200.
+/// Events per second that were answered with 200. The bodies are put together from finished texts: what it costs to make
+/// them is not what is measured.
 async fn load(host: &str, token: &str, size: usize, load: Duration) -> anyhow::Result<f64> {
     let mut properties = properties()?;
     properties["token"] = json!(token);
+    let properties = properties.to_string();
     let begin = Instant::now();
     let mut tasks = JoinSet::new();
     for lane in 0..LANES {
-        let (host, token, mut properties) = (host.to_owned(), token.to_owned(), properties.clone());
+        let (host, token, properties) = (host.to_owned(), token.to_owned(), properties.clone());
         tasks.spawn(async move {
             let (mut connection, mut events) = (Connection::open(&host).await?, 0_usize);
-            let visitors = u64::try_from(lane)?..;
-            for visitor in visitors {
-                if begin.elapsed() > load {
-                    break;
+            while begin.elapsed() < load {
+                let visitor = (lane + events / size) % VISITORS;
+                let mut body = format!("{{\"api_key\":\"{token}\",\"batch\":[");
+                for number in 0..size {
+                    let comma = if number == 0 { "" } else { "," };
+                    body.push_str(&format!(
+                        "{comma}{{\"uuid\":\"{}\",\"event\":\"$pageview\",\"distinct_id\":\"visitor {visitor}\",\
+                         \"offset\":5,\"properties\":{properties}}}",
+                        ids::next()
+                    ));
                 }
-                properties["distinct_id"] = json!(format!("visitor {}", visitor % VISITORS));
-                let event =
-                    |_| json!({ "uuid": ids::next(), "event": "$pageview", "properties": properties, "offset": 5 });
-                let batch: Vec<_> = (0..size).map(event).collect();
-                let body = json!({ "api_key": token, "batch": batch }).to_string();
+                body.push_str("]}");
                 let reply = connection.send("POST", "/batch", None, &body).await?;
                 ensure!(reply.status == 200, "{} {}", reply.status, reply.body);
                 events += size;
@@ -125,7 +129,7 @@ async fn insert(db: &DatabaseConnection, project: uuid::Uuid, size: usize) -> an
     let (begin, mut rows) = (Instant::now(), 0_usize);
     while begin.elapsed() < LOAD {
         let values = (0..size).flat_map(|number| -> [Bound; 8] {
-            let visitor = format!("visitor {}", (rows + number) % 200);
+            let visitor = format!("visitor {}", (rows + number) % VISITORS);
             let now = i64::try_from(rows + number).unwrap_or_default();
             [
                 project.into(),

@@ -32,6 +32,14 @@ fn everything(name: Option<&str>) -> Value {
         method => "password",
         authenticator => "the password",
         codes_left => 2,
+        label => "deployment",
+        mask => "gpx_...x4Zq",
+        found_at => "https://paste.example.com/1",
+        days => 7,
+        expires_utc => "2026-12-21 10:00 UTC",
+        keys_url => "https://auth.example.com/settings",
+        organization => "Example",
+        is_email_enough => true,
         few_codes_left => true,
     }
 }
