@@ -201,9 +201,11 @@ async fn visit(site: &Site, pages: &Pages, browser: &Browser, version: &str) {
     let ids = browser.run(&STORY.replace("VERSION", &format!("'{version}'"))).await;
     let [anonymous, next] = [&ids[0], &ids[1]].map(|id| id.as_str().unwrap().to_owned());
     assert_ne!(anonymous, next);
+    let user = format!("user_{version}");
+    // It is sent at once, but some versions pack it first, and a page that is left meanwhile loses it.
+    site.wait_for_event(&format!("$identify by {user}")).await;
     // Leaving flushes what waits, as a beacon.
     browser.go(&format!("{}/next", pages.base)).await;
-    let user = format!("user_{version}");
     for (event, id) in [
         ("$pageview", &anonymous),
         ("$identify", &user),
