@@ -52,7 +52,7 @@ pub const EXCEPTIONS: LintOptions<'static> = LintOptions {
     outside_api: &["/array", "/batch", "/decide", "/e", "/flags", "/s"],
     closed_enums: &[],
     foreign_schemas: &["CaptureClientConfig", "CaptureDecision", "CaptureEvents", "CaptureFlags"],
-    foreign_ids: &[],
+    foreign_ids: &["main_distinct_id"],
 };
 
 /// The service that answers under `/api`. Operations find the state among the extensions of their request.
