@@ -10,10 +10,10 @@ use super::{
 };
 
 /// Histories whose events arrive while workers die.
-const HISTORIES: usize = 300;
+const HISTORIES: usize = 2_000;
 const WORKERS: [&str; 4] = ["identify-1", "identify-2", "identify-3", "identify-4"];
 /// How long all jobs may take after the last kill.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// ID-22, ID-31, T-ID-02:
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
