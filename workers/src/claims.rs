@@ -11,13 +11,14 @@
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
 use sea_orm::DbErr;
 use shared::{
     jobs::{
         JobId,
-        receipts::{self, Claim},
+        receipts::{self, Claim, Ending},
     },
     kernel::Kernel,
 };
@@ -46,7 +47,8 @@ impl Claims {
             Err(TryRecvError::Closed) => return Err(DbErr::Custom("a claim that was made together failed".to_owned())),
             Err(TryRecvError::Empty) => {}
         }
-        let batch = std::mem::take(&mut *self.waiting());
+        let mut batch = std::mem::take(&mut *self.waiting());
+        batch.retain(|(_, answer)| !answer.is_closed());
         let ids: Vec<JobId> = batch.iter().map(|(id, _)| *id).collect();
         // One statement is a transaction of its own.
         let (db, now, lease) = (kernel.db.writer(), kernel.clock.now(), kernel.config.jobs.lease());
@@ -54,8 +56,11 @@ impl Claims {
         drop(turn);
         let mut claimed: BTreeMap<JobId, Claim> = claimed.into_iter().map(|claim| (claim.id, claim)).collect();
         for (id, answer) in batch {
-            // Of two messages for one job the first gets it. One that nobody waits for any more is the reaper's.
-            drop(answer.send(claimed.remove(&id)));
+            // Of two messages for one job the first gets it.
+            if let Err(Some(unwanted)) = answer.send(claimed.remove(&id)) {
+                let ending = Ending::Released(Duration::ZERO, "nobody waits for the claim any more".to_owned());
+                receipts::finish(db, &unwanted, now, &ending).await?;
+            }
         }
         answered.try_recv().map_err(|_| DbErr::Custom("a claim got no answer".to_owned()))
     }

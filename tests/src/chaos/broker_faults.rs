@@ -27,7 +27,7 @@ fn ground(run: &Run) -> &Ground {
     run.rig.ground.as_ref().expect(GROUND)
 }
 
-/// T-JOB-03.
+/// Of T-JOB-03.
 async fn kill(run: &mut Run, rounds: usize, table: &mut Table) {
     for _ in 0..rounds {
         let Run { rig, load, .. } = run;
@@ -49,7 +49,7 @@ async fn kill(run: &mut Run, rounds: usize, table: &mut Table) {
     run.judge(table, "RabbitMQ kill -9 under load", rounds).await;
 }
 
-/// T-JOB-04: bytes stop, nothing closes. Requests go on; the worker notices within twice the heartbeat.
+/// Of T-JOB-04: bytes stop, nothing closes. Requests go on; the worker notices within twice the heartbeat.
 async fn black_hole(run: &mut Run, rounds: usize, table: &mut Table) {
     for _ in 0..rounds {
         ground(run).amqp.set(Mode::Stall);
@@ -70,7 +70,7 @@ async fn black_hole(run: &mut Run, rounds: usize, table: &mut Table) {
     run.judge(table, "RabbitMQ behind a black hole", rounds).await;
 }
 
-/// T-JOB-05, by memory and by disk.
+/// Of T-JOB-05, by memory and by disk.
 async fn alarm(run: &mut Run, table: &mut Table) {
     let alarms = [
         (
@@ -90,7 +90,7 @@ async fn alarm(run: &mut Run, table: &mut Table) {
     run.judge(table, "RabbitMQ memory and disk alarm", 2).await;
 }
 
-/// T-JOB-06.
+/// Of T-JOB-06.
 async fn empty(run: &mut Run, rounds: usize, table: &mut Table) {
     for round in 0..rounds {
         // Messages wait in the queue when it is emptied.

@@ -27,7 +27,7 @@ fn ground(run: &Run) -> &Ground {
     run.rig.ground.as_ref().expect("a fleet stands on PostgreSQL")
 }
 
-/// T-DB-01: it dies or is stopped under load. Requests are told 503 and when to ask again; nothing is restarted by hand.
+/// Of T-DB-01: it dies or is stopped under load. Requests are told 503 and when to ask again; nothing is restarted by hand.
 async fn die(run: &mut Run, rounds: usize, table: &mut Table) {
     for round in 0..rounds * 2 {
         let Run { rig, load, .. } = &mut *run;
@@ -61,7 +61,7 @@ async fn die(run: &mut Run, rounds: usize, table: &mut Table) {
     run.judge(table, "PostgreSQL killed, stopped", rounds * 2).await;
 }
 
-/// T-DB-02: the commit arrives, its answer does not; who asked does not know, and asks again.
+/// Of T-DB-02: the commit arrives, its answer does not; who asked does not know, and asks again.
 async fn cut(run: &mut Run, rounds: usize, table: &mut Table) {
     let before = ground(run).sql.commits_cut();
     for _ in 0..rounds {

@@ -22,7 +22,7 @@ pub async fn inflict(run: &mut Run, rounds: usize, table: &mut Table) {
     clocks(run, table).await;
 }
 
-/// T-SWP-01, T-JOB-09: the leader, and with it a worker, stands still beyond all leases, and goes on.
+/// Of T-SWP-01, T-JOB-09: the leader, and with it a worker, stands still beyond all leases, and goes on.
 async fn stand_still(run: &mut Run, table: &mut Table) {
     let mut injected = 0;
     let names: Vec<_> = run.rig.names().into_iter().filter(|name| *name != "gateway").collect();
@@ -59,7 +59,7 @@ async fn kill_all(run: &mut Run, rounds: usize, table: &mut Table) {
     run.judge(table, "kill -9 of every process", rounds).await;
 }
 
-/// T-JOB-14: first only a worker of the version before, which lacks the handler of a job that gateways enqueue already;
+/// Of T-JOB-14: first only a worker of the version before, which lacks the handler of a job that gateways enqueue already;
 /// then one of each version; then only the new one. Nothing is dead meanwhile.
 async fn upgrade(run: &mut Run, table: &mut Table) {
     let name = run.rig.part("mail");
@@ -93,7 +93,7 @@ async fn upgrade(run: &mut Run, table: &mut Table) {
     run.judge(table, "worker of the version before, alone and beside", 2).await;
 }
 
-/// T-CLK-01, T-CLK-02. On PostgreSQL processes an hour apart agree on time, because it is the database's. On SQLite there is
+/// Of T-CLK-01, T-CLK-02. On PostgreSQL processes an hour apart agree on time, because it is the database's. On SQLite there is
 /// one process, whose clock jumps by 90 days.
 async fn clocks(run: &mut Run, table: &mut Table) {
     let library = Path::new("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1");
