@@ -26,7 +26,7 @@ async fn log_in(browser: &Caller<'_>, code: &str) -> Answer {
     browser.post("/api/login/two_factor", json!({ "login_id": pending["login_id"], "backup_code": code })).await
 }
 
-/// I01, T-BACK-02: ten codes of fifty bits, of which the database has keyed digests only.
+/// I01, T-BACK-02, W13: ten codes of fifty bits, of which the database has keyed digests only.
 #[tokio::test(flavor = "multi_thread")]
 async fn there_are_ten_codes_and_the_database_has_none() {
     let app = TestApp::new().await;
@@ -140,7 +140,7 @@ async fn typing_is_forgiven_and_the_app_goes_on() {
     browser.post("/api/login/two_factor", proof).await.expect(200);
 }
 
-/// I07, K01: a backup code is for once: it does not make a browser trusted.
+/// I07, K01, W14: a backup code is for once: it does not make a browser trusted.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_backup_code_does_not_make_a_browser_trusted() {
     let app = TestApp::new().await;

@@ -112,7 +112,7 @@ async fn re_authentication_is_not_told() {
     assert_eq!(notices(&app, ADA).await, 1);
 }
 
-/// Q03, T-SESS-10: two logins of one new device at the same moment are told once.
+/// Q03, T-SESS-10, W26: two logins of one new device at the same moment are told once.
 #[tokio::test(flavor = "multi_thread")]
 async fn logins_at_once_of_one_new_device_are_told_once() {
     let app = app().await;
@@ -313,7 +313,7 @@ async fn nobody_locks_the_owner_out_of_a_known_device() {
     app.drain().await;
 }
 
-/// K04: listed, renamed and revoked by their user; one that was revoked is asked again.
+/// K04, W18: listed, renamed and revoked by their user; one that was revoked is asked again.
 #[tokio::test(flavor = "multi_thread")]
 async fn trusted_devices_are_listed_renamed_and_revoked() {
     let app = app().await;

@@ -386,7 +386,7 @@ async fn a_refused_recipient_is_not_let_in_without_a_code() {
     assert_eq!(server.messages_to(ADA).len(), 2);
 }
 
-/// J07: for one user, until its time is over, with an audit row that has the reason.
+/// J07, W04: for one user, until its time is over, with an audit row that has the reason.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bypass_is_explicit_limited_and_audited() {
     let app = app_with_ada().await;

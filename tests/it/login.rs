@@ -305,7 +305,7 @@ async fn re_authentication_renews_the_proof_of_identity() {
     app.drain().await;
 }
 
-/// A14: a wrong password ends nothing and renews nothing.
+/// A14, W33: a wrong password ends nothing and renews nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_failed_re_authentication_leaves_the_session_as_it_was() {
     let app = app_with_ada().await;

@@ -118,7 +118,7 @@ async fn other_scopes_are_refused() {
     browser.post(&path(project), all).await.expect(201);
 }
 
-/// E04, E05: a digest and a mask are stored; labels are unique in a project; the key outlives who made it.
+/// E04, E05, W34: a digest and a mask are stored; labels are unique in a project; the key outlives who made it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_secret_key_is_stored_as_a_digest_and_outlives_its_maker() {
     let app = TestApp::new().await;

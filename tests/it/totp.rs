@@ -188,7 +188,7 @@ async fn a_rotated_key_takes_over_when_the_app_is_used() {
     browser.through(&without_the_old).post("/api/login/two_factor", proof).await.expect(200);
 }
 
-/// F06, T-TOTP-06: another app needs a fresh proof, and takes the place of the first one when it is confirmed.
+/// F06, T-TOTP-06, W37: another app needs a fresh proof, and takes the place of the first one when it is confirmed.
 #[tokio::test(flavor = "multi_thread")]
 async fn another_app_replaces_the_first_one() {
     let app = TestApp::new().await;
@@ -209,7 +209,7 @@ async fn another_app_replaces_the_first_one() {
     log_in(&app.browser(), ADA, &second.code(app.now())).await.expect(200);
 }
 
-/// F07: one wrong code counts once.
+/// F07, W14: one wrong code counts once.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_wrong_code_counts_once() {
     let app = TestApp::new().await;
@@ -219,7 +219,7 @@ async fn one_wrong_code_counts_once() {
     assert_eq!(audit::list(app.kernel.db.reader(), "login.two_factor", 10).await.unwrap().len(), 1);
 }
 
-/// F08, T-TOTP-07: removing the app needs the second factor in this session and a proof of the last five minutes.
+/// F08, T-TOTP-07, W15: removing the app needs the second factor in this session and a proof of the last five minutes.
 #[tokio::test(flavor = "multi_thread")]
 async fn removing_the_app_needs_the_second_factor_and_a_fresh_proof() {
     let app = TestApp::new().await;

@@ -48,7 +48,7 @@ impl Site {
     }
 }
 
-/// J03, C11, R01: every mailed link opens a page in a browser that shows and never acts by itself; its button does.
+/// J03, C11, R01, W05: every mailed link opens a page in a browser that shows and never acts by itself; its button does.
 #[tokio::test(flavor = "multi_thread")]
 async fn full_mailed_links_work_in_a_browser() {
     if std::env::var_os("GATEPOST_TEST_FULL").is_none() {

@@ -252,7 +252,7 @@ async fn a_credential_is_registered_once() {
     app.drain().await;
 }
 
-/// G13: with a recent proof of identity only; the owner is told by mail.
+/// G13, W15: with a recent proof of identity only; the owner is told by mail.
 #[tokio::test(flavor = "multi_thread")]
 async fn adding_needs_a_recent_proof_and_is_told() {
     let app = TestApp::new().await;

@@ -73,7 +73,7 @@ async fn what_is_no_credential_is_refused() {
     browser.post(LOGIN_FINISH, body).await.expect_problem(422, "validation_failed");
 }
 
-/// G07, T-WA-07: the handle is unsigned input; the owner is known by the credential, and the two must agree.
+/// G07, T-WA-07, W03: the handle is unsigned input; the owner is known by the credential, and the two must agree.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_user_handle_of_another_user_is_refused() {
     let app = TestApp::new().await;
@@ -99,7 +99,7 @@ async fn the_user_handle_of_another_user_is_refused() {
     assert_eq!(count(&app, "sessions").await, sessions);
 }
 
-/// G08: single sign-on is demanded of the credential's owner, and of nobody whom the client names.
+/// G08, W03: single sign-on is demanded of the credential's owner, and of nobody whom the client names.
 #[tokio::test(flavor = "multi_thread")]
 async fn single_sign_on_is_demanded_of_the_owner() {
     let app = TestApp::with(with_sso()).await;

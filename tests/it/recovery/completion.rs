@@ -48,7 +48,7 @@ async fn complete_with_a_spent_link_is_refused() {
     }
 }
 
-/// C06, C08: what ends the link while the new password is being hashed counts.
+/// C06, C08, W06: what ends the link while the new password is being hashed counts.
 #[tokio::test(flavor = "multi_thread")]
 async fn complete_after_a_change_in_between_is_refused() {
     let app = app_with_ada().await;

@@ -49,7 +49,7 @@ async fn an_unknown_address_costs_as_much_as_a_known_one() {
     app.drain().await;
 }
 
-/// C02: the request is done before any mail is tried.
+/// C02, W08: the request is done before any mail is tried.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_relay_that_is_down_does_not_change_the_answer() {
     let port = free_port();
@@ -78,7 +78,7 @@ async fn without_mail_a_reset_is_not_available() {
     assert_eq!(app.row_counts().await, rows);
 }
 
-/// C17, T-RST-06: the fourth request in an hour sends nothing, and is answered like the first.
+/// C17, T-RST-06, W10: the fourth request in an hour sends nothing, and is answered like the first.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fourth_request_is_dropped_silently() {
     let app = app_with_ada().await;
@@ -124,7 +124,7 @@ async fn a_network_that_asks_too_often_is_told_when_to_come_back() {
     app.drain().await;
 }
 
-/// C18: someone else's requests use up nothing of the owner's.
+/// C18, W10: someone else's requests use up nothing of the owner's.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_attacker_cannot_use_up_the_owners_requests() {
     let app = app_with_ada().await;

@@ -208,7 +208,7 @@ async fn ten_wrong_answers_end_the_login() {
     pass(&browser, &pending, &mut passkey).await.expect(200);
 }
 
-/// I05: who has passkeys as their only second factor has backup codes, which pass and can be made anew.
+/// I05, W13: who has passkeys as their only second factor has backup codes, which pass and can be made anew.
 #[tokio::test(flavor = "multi_thread")]
 async fn backup_codes_stand_in_for_a_passkey() {
     let app = TestApp::new().await;

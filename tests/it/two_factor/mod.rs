@@ -52,7 +52,7 @@ async fn count_failures(app: &TestApp) -> usize {
     rows.iter().filter(|row| row.outcome == "failure").count()
 }
 
-/// H01, H04, Q01, T-MAIL-04: a right password leads to the factors of this user, to no session and to no code by mail;
+/// H01, H04, Q01, T-MAIL-04, W26: a right password leads to the factors of this user, to no session and to no code by mail;
 /// the login with a device that was not used before is told.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_right_password_asks_for_the_factors_of_the_user() {

@@ -21,7 +21,7 @@ async fn next_step(browser: &Caller<'_>, email: &str, password: &str) -> String 
     login["status"].as_str().unwrap().to_owned()
 }
 
-/// K03: an expired, altered or foreign cookie is no cookie: the step is asked for, and nothing fails.
+/// K03, W35: an expired, altered or foreign cookie is no cookie: the step is asked for, and nothing fails.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cookie_that_is_not_good_is_none() {
     let (app, authenticator) = app_with_ada().await;
@@ -85,7 +85,7 @@ async fn whatever_changes_a_factor_ends_the_trust() {
     app.drain().await;
 }
 
-/// K07: a browser that is remembered again has one cookie and one row, and a browser of two users has no pile of them.
+/// K07, W18: a browser that is remembered again has one cookie and one row, and a browser of two users has no pile of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_browser_is_remembered_once() {
     let (app, authenticator) = app_with_ada().await;
