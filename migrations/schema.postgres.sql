@@ -48,10 +48,12 @@ CREATE TABLE audit_events (
     user_agent text,
     request_id uuid,
     detail text NOT NULL,
+    organization_id uuid,
     CONSTRAINT audit_events_pkey PRIMARY KEY (id)
 );
 
 CREATE INDEX audit_events_action_at_idx ON audit_events USING btree (action, at);
+CREATE INDEX audit_events_organization_id_id_idx ON audit_events USING btree (organization_id, id);
 CREATE INDEX audit_events_user_id_at_idx ON audit_events USING btree (user_id, at);
 CREATE TRIGGER audit_events_append_only BEFORE DELETE OR UPDATE ON audit_events FOR EACH ROW EXECUTE FUNCTION audit_events_refuse();
 
@@ -162,6 +164,29 @@ CREATE TABLE ingestion_warnings (
 CREATE INDEX ingestion_warnings_at_idx ON ingestion_warnings USING btree (at);
 CREATE INDEX ingestion_warnings_event_uuid_idx ON ingestion_warnings USING btree (event_uuid);
 CREATE INDEX ingestion_warnings_project_id_at_id_idx ON ingestion_warnings USING btree (project_id, at, id);
+
+CREATE TABLE invites (
+    id uuid NOT NULL,
+    organization_id uuid NOT NULL,
+    address text NOT NULL,
+    address_normalised text NOT NULL,
+    role text NOT NULL,
+    invited_by uuid,
+    claimed_by uuid,
+    created_at bigint NOT NULL,
+    expires_at bigint NOT NULL,
+    accepted_at bigint,
+    revoked_at bigint,
+    CONSTRAINT invites_claimed_by_fkey FOREIGN KEY (claimed_by) REFERENCES users(id) ON DELETE SET NULL,
+    CONSTRAINT invites_invited_by_fkey FOREIGN KEY (invited_by) REFERENCES users(id) ON DELETE SET NULL,
+    CONSTRAINT invites_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations(id) ON DELETE CASCADE,
+    CONSTRAINT invites_pkey PRIMARY KEY (id)
+);
+
+CREATE INDEX invites_claimed_by_idx ON invites USING btree (claimed_by);
+CREATE INDEX invites_expires_at_idx ON invites USING btree (expires_at);
+CREATE INDEX invites_invited_by_idx ON invites USING btree (invited_by);
+CREATE INDEX invites_organization_id_address_normalised_idx ON invites USING btree (organization_id, address_normalised);
 
 CREATE TABLE jobs (
     id uuid NOT NULL,
@@ -288,6 +313,7 @@ CREATE TABLE organizations (
     allows_query_api_keys boolean NOT NULL,
     created_at bigint NOT NULL,
     updated_at bigint NOT NULL,
+    deleted_at bigint,
     CONSTRAINT organizations_pkey PRIMARY KEY (id)
 );
 
@@ -436,6 +462,7 @@ CREATE TABLE projects (
     project_token text NOT NULL,
     created_at bigint NOT NULL,
     updated_at bigint NOT NULL,
+    deleted_at bigint,
     CONSTRAINT projects_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations(id) ON DELETE CASCADE,
     CONSTRAINT projects_pkey PRIMARY KEY (id)
 );

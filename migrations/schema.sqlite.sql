@@ -42,10 +42,12 @@ CREATE TABLE "audit_events" (
     "ip" text NULL,
     "user_agent" text NULL,
     "request_id" uuid_text NULL,
-    "detail" text NOT NULL
+    "detail" text NOT NULL ,
+    "organization_id" uuid_text NULL
 );
 
 CREATE INDEX "audit_events_action_at_idx" ON "audit_events" ("action", "at");
+CREATE INDEX "audit_events_organization_id_id_idx" ON "audit_events" ("organization_id", "id");
 CREATE INDEX "audit_events_user_id_at_idx" ON "audit_events" ("user_id", "at");
 CREATE TRIGGER audit_events_no_delete BEFORE DELETE ON audit_events
              BEGIN SELECT RAISE(ABORT, 'audit_events is append-only'); END;
@@ -152,6 +154,28 @@ CREATE TABLE "ingestion_warnings" (
 CREATE INDEX "ingestion_warnings_at_idx" ON "ingestion_warnings" ("at");
 CREATE INDEX "ingestion_warnings_event_uuid_idx" ON "ingestion_warnings" ("event_uuid");
 CREATE INDEX "ingestion_warnings_project_id_at_id_idx" ON "ingestion_warnings" ("project_id", "at", "id");
+
+CREATE TABLE "invites" (
+    "id" uuid_text NOT NULL PRIMARY KEY,
+    "organization_id" uuid_text NOT NULL,
+    "address" text NOT NULL,
+    "address_normalised" text NOT NULL,
+    "role" text NOT NULL,
+    "invited_by" uuid_text NULL,
+    "claimed_by" uuid_text NULL,
+    "created_at" integer NOT NULL,
+    "expires_at" integer NOT NULL,
+    "accepted_at" integer NULL,
+    "revoked_at" integer NULL,
+    FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON DELETE CASCADE,
+    FOREIGN KEY ("invited_by") REFERENCES "users" ("id") ON DELETE SET NULL,
+    FOREIGN KEY ("claimed_by") REFERENCES "users" ("id") ON DELETE SET NULL
+);
+
+CREATE INDEX "invites_claimed_by_idx" ON "invites" ("claimed_by");
+CREATE INDEX "invites_expires_at_idx" ON "invites" ("expires_at");
+CREATE INDEX "invites_invited_by_idx" ON "invites" ("invited_by");
+CREATE INDEX "invites_organization_id_address_normalised_idx" ON "invites" ("organization_id", "address_normalised");
 
 CREATE TABLE "jobs" (
     "id" uuid_text NOT NULL PRIMARY KEY,
@@ -272,7 +296,8 @@ CREATE TABLE "organizations" (
     "allows_member_api_keys" boolean NOT NULL,
     "allows_query_api_keys" boolean NOT NULL,
     "created_at" integer NOT NULL,
-    "updated_at" integer NOT NULL
+    "updated_at" integer NOT NULL ,
+    "deleted_at" integer NULL
 );
 
 CREATE TRIGGER organizations_api_keys_generation AFTER UPDATE OF allows_member_api_keys, allows_query_api_keys ON organizations BEGIN UPDATE generations SET value = value + 1 WHERE name = 'identity'; END;
@@ -414,6 +439,7 @@ CREATE TABLE "projects" (
     "project_token" text NOT NULL,
     "created_at" integer NOT NULL,
     "updated_at" integer NOT NULL,
+    "deleted_at" integer NULL,
     FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON DELETE CASCADE
 );
 

@@ -6,7 +6,7 @@ use anyhow::{Context, bail};
 use clap::Subcommand;
 use shared::{
     config::Config,
-    email_mfa, jobs,
+    deletion, email_mfa, jobs,
     kernel::Kernel,
     totp::{self, ResealSecrets},
     users::{self, Email},
@@ -31,6 +31,11 @@ pub enum AdminCommand {
     /// Seal all secrets with the key that signs now, in batches by `gatepost worker sweep`; `gatepost doctor` counts what is
     /// left of older keys.
     Reencrypt,
+    /// Delete a user and everything that is theirs, for good. Refused while an organization has no other owner.
+    DeleteUser {
+        /// The user's address.
+        email: String,
+    },
     /// Disable a user and end everything they hold.
     DisableUser {
         /// The user's address.
@@ -41,7 +46,10 @@ pub enum AdminCommand {
 /// Runs one intervention.
 pub async fn run(config: Config, command: AdminCommand) -> anyhow::Result<bool> {
     let kernel = process::kernel(config).await?;
-    let (AdminCommand::BypassEmailMfa { email, .. } | AdminCommand::DisableUser { email }) = &command else {
+    let (AdminCommand::BypassEmailMfa { email, .. }
+    | AdminCommand::DeleteUser { email }
+    | AdminCommand::DisableUser { email }) = &command
+    else {
         return reencrypt(&kernel).await;
     };
     let email = Email::parse(email)?;
@@ -56,6 +64,10 @@ pub async fn run(config: Config, command: AdminCommand) -> anyhow::Result<bool> 
             output::print(&format!("the user may sign in without the e-mail step until {until}"));
         }
         AdminCommand::Reencrypt => {}
+        AdminCommand::DeleteUser { .. } => {
+            deletion::delete_user(&kernel, None, user.id).await.context("cannot delete the user")?;
+            output::print("deleted");
+        }
         AdminCommand::DisableUser { .. } => {
             users::disable(&kernel, user.id).await.context("cannot disable the user")?;
             output::print("disabled");

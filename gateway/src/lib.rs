@@ -60,6 +60,7 @@ const OTHER_ADDRESSES: &[(&str, &[&str])] = &[
     ("/dev/mailbox", &["GET"]),
     ("/api/dev/mailbox", &["GET"]),
     ("/assets/gatepost.css", &["GET"]),
+    ("/invite", &["GET", "POST"]),
     ("/login/email", &["GET", "POST"]),
     ("/reset", &["GET", "POST"]),
     ("/two_factor_reset", &["GET", "POST"]),

@@ -29,6 +29,10 @@ mod m20261126_000001_create_organizations;
 mod m20261126_000002_create_organization_members;
 mod m20261126_000003_create_projects;
 mod m20261126_000101_create_two_factor_passkeys;
+mod m20261126_000201_add_audit_event_organizations;
+mod m20261126_000202_add_organization_deletion;
+mod m20261126_000203_add_project_deletion;
+mod m20261126_000204_create_invites;
 mod m20261126_000300_watch_policies;
 mod m20261126_000301_add_session_remembered_methods;
 mod m20261126_000302_create_two_factor_resets;
@@ -83,6 +87,10 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000002_create_organization_members::Migration),
             Box::new(m20261126_000003_create_projects::Migration),
             Box::new(m20261126_000101_create_two_factor_passkeys::Migration),
+            Box::new(m20261126_000201_add_audit_event_organizations::Migration),
+            Box::new(m20261126_000202_add_organization_deletion::Migration),
+            Box::new(m20261126_000203_add_project_deletion::Migration),
+            Box::new(m20261126_000204_create_invites::Migration),
             Box::new(m20261126_000300_watch_policies::Migration),
             Box::new(m20261126_000301_add_session_remembered_methods::Migration),
             Box::new(m20261126_000302_create_two_factor_resets::Migration),

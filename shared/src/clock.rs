@@ -46,6 +46,12 @@ impl Timestamp {
     }
 }
 
+impl From<OffsetDateTime> for Timestamp {
+    fn from(time: OffsetDateTime) -> Self {
+        Self(i64::try_from(time.unix_timestamp_nanos().div_euclid(1_000)).unwrap_or(i64::MAX))
+    }
+}
+
 /// Whole microseconds of a duration, saturating.
 #[must_use]
 pub fn micros(duration: Duration) -> i64 {

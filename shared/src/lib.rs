@@ -6,13 +6,14 @@
 //! ```text
 //! kernel   ids clock secret key_format fault client audit config db jobs broker rate_limit telemetry lifecycle chaos
 //!    ▲
-//! users  domains  orgs  projects  enforcement  idempotency
+//! users  domains  orgs  projects  invites  enforcement  idempotency
 //!    ▲
 //! password  passkey  email_mfa  totp  backup_codes  lockout  secret_keys  identify
 //!    ▲
 //! sessions  devices
 //!    ▲
-//! two_factor  login  recovery  email_verification  signup  step_up  password_change  api_keys  two_factor_reset  capture  persons
+//! two_factor  login  recovery  email_verification  signup  step_up  password_change  api_keys  two_factor_reset  capture
+//! persons  deletion
 //! ```
 //!
 //! A slice reaches another one only through the functions its `mod.rs` exports; `entity` and `store` are private.
@@ -27,6 +28,7 @@ pub mod client;
 pub mod clock;
 pub mod config;
 pub mod db;
+pub mod deletion;
 pub mod devices;
 pub mod domains;
 pub mod email_mfa;
@@ -36,6 +38,7 @@ pub mod fault;
 pub mod idempotency;
 pub mod identify;
 pub mod ids;
+pub mod invites;
 pub mod jobs;
 pub mod kernel;
 pub mod key_format;
@@ -73,6 +76,7 @@ pub const CATALOG: &[CatalogEntry] = &[
     entry::<api_keys::NotifyKeyExposed>(),
     entry::<api_keys::SweepKeyExpiry>(),
     entry::<backup_codes::NotifyBackupCodeUsed>(),
+    entry::<deletion::PurgeProject>(),
     entry::<devices::NotifyNewDevice>(),
     entry::<devices::SweepDevices>(),
     entry::<email_mfa::SendLoginCode>(),
@@ -84,6 +88,9 @@ pub const CATALOG: &[CatalogEntry] = &[
     entry::<identify::ApplyFacts>(),
     entry::<identify::DeletePersonsOf>(),
     entry::<identify::RecordSignIn>(),
+    entry::<invites::NotifyMemberJoined>(),
+    entry::<invites::SendInvite>(),
+    entry::<invites::SweepInvites>(),
     entry::<jobs::sweep::SweepFinishedJobs>(),
     entry::<lockout::NotifyDisabled>(),
     entry::<lockout::NotifyLocked>(),
@@ -117,11 +124,13 @@ pub fn problems() -> Vec<&'static ProblemKind> {
         fault::PROBLEMS,
         api_keys::PROBLEMS,
         capture::PROBLEMS,
+        deletion::PROBLEMS,
         devices::PROBLEMS,
         domains::PROBLEMS,
         email_verification::PROBLEMS,
         enforcement::PROBLEMS,
         idempotency::PROBLEMS,
+        invites::PROBLEMS,
         jobs::problems::PROBLEMS,
         lockout::PROBLEMS,
         login::PROBLEMS,

@@ -49,6 +49,7 @@ const SLICES: &[Slice] = &[
     slice(0, "domains", &[]),
     slice(0, "enforcement", &["policy"]),
     slice(0, "idempotency", &[]),
+    slice(0, "invites", &[]),
     slice(0, "orgs", &["actor", "role", "scope"]),
     slice(0, "projects", &[]),
     slice(0, "users", &["email"]),
@@ -67,6 +68,7 @@ const SLICES: &[Slice] = &[
     // journeys
     slice(3, "api_keys", &["expiry", "verify"]),
     slice(3, "capture", &["batch", "batcher", "decode", "event"]),
+    slice(3, "deletion", &[]),
     slice(3, "email_verification", &[]),
     slice(3, "login", &["step"]),
     slice(3, "password_change", &[]),

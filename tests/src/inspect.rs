@@ -4,9 +4,25 @@ use std::collections::BTreeMap;
 
 use sea_orm::{ConnectionTrait, Statement};
 
-use shared::users::{self, Email, User};
+use shared::{
+    client::Client,
+    ids,
+    sessions::{self, Proof},
+    users::{self, Email, Profile, User},
+};
 
 use crate::TestApp;
+
+/// The other end of a request that no browser made.
+#[must_use]
+pub fn client() -> Client {
+    Client {
+        ip: std::net::IpAddr::from([203, 0, 113, 9]),
+        user_agent: Some("Tests".to_owned()),
+        request_id: ids::next(),
+        traceparent: None,
+    }
+}
 
 /// Bytes as [`TestApp::dump`] shows them.
 #[must_use]
@@ -68,6 +84,49 @@ impl TestApp {
     /// Changes the policy of the organizations with this name, such as `enforces_two_factor = TRUE`.
     pub async fn set_policy(&self, organization: &str, columns: &str) {
         self.execute(&format!("UPDATE organizations SET {columns} WHERE name = '{organization}'")).await;
+    }
+
+    /// Adds a user with a proven address and without a password, past the sign-up.
+    ///
+    /// # Panics
+    /// When the address is taken.
+    pub async fn add_user(&self, email: &str) -> User {
+        self.add(email, false).await
+    }
+
+    /// Adds a user who operates the installation, past the sign-up.
+    ///
+    /// # Panics
+    /// When the address is taken.
+    pub async fn add_instance_admin(&self, email: &str) -> User {
+        self.add(email, true).await
+    }
+
+    async fn add(&self, email: &str, is_instance_admin: bool) -> User {
+        let address = Email::parse(email).expect("an address");
+        let tx = self.kernel.db.write_tx().await.expect("a transaction");
+        let created = users::create(&*tx, &address, Profile::default(), is_instance_admin, self.now()).await;
+        users::mark_verified(&*tx, created.expect("a user"), self.now()).await.expect("a proof");
+        tx.commit().await.expect("a commit");
+        self.user(email).await
+    }
+
+    /// Opens a session past the login; what to present as bearer token.
+    ///
+    /// # Panics
+    /// When the database fails.
+    pub async fn open_session(&self, user: &User) -> String {
+        let tx = self.kernel.db.write_tx().await.expect("a transaction");
+        let proof = Proof { amr: vec!["pwd", "email"], remembered_method: None };
+        let opened = sessions::open(&self.kernel, &tx, &client(), user, proof).await.expect("a session");
+        tx.commit().await.expect("a commit");
+        opened.session_token.expose().clone()
+    }
+
+    /// A program that is signed in as a fresh user with this address, past sign-up and login.
+    pub async fn member(&self, email: &str) -> crate::Caller<'_> {
+        let user = self.add_user(email).await;
+        self.browser().bearer(&self.open_session(&user).await)
     }
 
     /// Everything that is in the database, as text, for searching it. Bytes are in hexadecimal.

@@ -46,7 +46,7 @@ pub use app::TestApp;
 pub use authenticator::Authenticator;
 pub use balancer::Balancer;
 pub use caller::Caller;
-pub use inspect::hexadecimal;
+pub use inspect::{client, hexadecimal};
 pub use mail::{TestMail, code_in, token_in};
 pub use process::{Installation, Process, executable, free_port, http_client};
 pub use settings::{Settings, UNLIMITED};

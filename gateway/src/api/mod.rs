@@ -1,12 +1,17 @@
 //! The operations of the API, one file a feature: extract, one call of a flow, answer.
 
 pub mod api_keys;
+pub mod audit;
 pub mod devices;
 pub mod email_verification;
+pub mod invites;
 pub mod jobs;
 pub mod login;
+pub mod members;
+pub mod organizations;
 pub mod passkey;
 pub mod persons;
+pub mod projects;
 pub mod recovery;
 pub mod secret_keys;
 pub mod sessions;
@@ -24,18 +29,27 @@ pub enum Tag {
     /// Personal API keys of the signed-in user.
     #[oai(rename = "api_keys")]
     ApiKeys,
+    /// What happened in an organization.
+    #[oai(rename = "audit_events")]
+    AuditEvents,
     /// Proof of addresses.
     #[oai(rename = "email_verifications")]
     EmailVerifications,
     /// What clients captured, for a project.
     #[oai(rename = "events")]
     Events,
+    /// How people join an organization.
+    #[oai(rename = "invites")]
+    Invites,
     /// The job system, for those who operate the installation.
     #[oai(rename = "jobs")]
     Jobs,
     /// Signing in, step by step.
     #[oai(rename = "logins")]
     Logins,
+    /// Organizations, their policies and their members.
+    #[oai(rename = "organizations")]
+    Organizations,
     /// Passkeys: signing in with one, and those of the signed-in user.
     #[oai(rename = "passkeys")]
     Passkeys,
@@ -48,6 +62,9 @@ pub enum Tag {
     /// Secret keys of projects.
     #[oai(rename = "secret_keys")]
     SecretKeys,
+    /// What an organization measures.
+    #[oai(rename = "projects")]
+    Projects,
     /// Sessions.
     #[oai(rename = "sessions")]
     Sessions,

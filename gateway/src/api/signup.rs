@@ -4,10 +4,13 @@ use poem::web::Data;
 use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json};
 use shared::{
     client::Client,
+    invites::InviteId,
     secret::Redacted,
     signup::{self, SignUp},
     users::Profile,
 };
+
+use uuid::Uuid;
 
 use super::Tag;
 use crate::{problem::problem, state::AppState};
@@ -24,6 +27,8 @@ pub struct SignUpRequest {
     first_name: Option<String>,
     /// Last name.
     last_name: Option<String>,
+    /// The invite that they come with. It is accepted once the address is proven, if it was sent to this address.
+    invite_id: Option<Uuid>,
 }
 
 /// The request was taken; what came of it is in the mailbox of the address.
@@ -65,8 +70,13 @@ impl SignupApi {
         client: Data<&Client>,
         body: Json<SignUpRequest>,
     ) -> poem::Result<Accepted> {
-        let Json(SignUpRequest { email, password, first_name, last_name }) = body;
-        let wish = SignUp { email, password: Redacted::new(password), profile: Profile { first_name, last_name } };
+        let Json(SignUpRequest { email, password, first_name, last_name, invite_id }) = body;
+        let wish = SignUp {
+            email,
+            password: Redacted::new(password),
+            profile: Profile { first_name, last_name },
+            invite_id: invite_id.map(InviteId),
+        };
         signup::sign_up(&state.kernel, &state.hasher, &client, wish).await.map_err(problem)?;
         Ok(Accepted::look_into_your_mailbox())
     }

@@ -7,6 +7,7 @@
 //!
 //! The pages hold no state and decide nothing: each is a form in front of the flow that the API calls too.
 
+mod invite;
 mod login_email;
 mod not_me;
 pub mod render;
@@ -24,7 +25,8 @@ use shared::client::Client;
 use crate::state::AppState;
 
 /// The addresses of the pages.
-pub const PATHS: &[&str] = &["/login/email", "/login/not_me", "/reset", "/two_factor_reset", "/verify_email"];
+pub const PATHS: &[&str] =
+    &["/invite", "/login/email", "/login/not_me", "/reset", "/two_factor_reset", "/verify_email"];
 
 const STYLESHEET: &str = include_str!("../../assets/gatepost.css");
 
@@ -32,6 +34,7 @@ const STYLESHEET: &str = include_str!("../../assets/gatepost.css");
 #[must_use]
 pub fn routes(routes: Route, state: &AppState) -> Route {
     routes
+        .at("/invite", invite::routes(state))
         .at("/login/email", login_email::routes(state))
         .at("/login/not_me", not_me::routes(state))
         .at("/reset", reset::routes(state))

@@ -19,6 +19,7 @@ use crate::{
 const TEMPLATES: &[(&str, &str)] = &[
     ("dev_mailbox.html", include_str!("../../templates/dev_mailbox.html")),
     ("error.html", include_str!("../../templates/error.html")),
+    ("invite.html", include_str!("../../templates/invite.html")),
     ("layout.html", include_str!("../../templates/layout.html")),
     ("login_email.html", include_str!("../../templates/login_email.html")),
     ("message.html", include_str!("../../templates/message.html")),

@@ -13,14 +13,25 @@ pub enum Need {
 
 /// Operations that accept keys, by id, sorted.
 pub const SCOPES: &[(&str, Need)] = &[
+    ("createProject", Need::Scope("project:write")),
     ("deletePerson", Need::Scope("person:write")),
+    ("exportAuditEvents", Need::Scope("audit:read")),
     ("getCurrentApiKey", Need::AnyKey),
     ("getMe", Need::Scope("user:read")),
+    ("getOrganization", Need::Scope("organization:read")),
     ("getPerson", Need::Scope("person:read")),
+    ("getProject", Need::Scope("project:read")),
+    ("listAuditEvents", Need::Scope("audit:read")),
     ("listEvents", Need::Scope("event:read")),
     ("listIngestionWarnings", Need::Scope("event:read")),
+    ("listInvites", Need::Scope("member:read")),
+    ("listMembers", Need::Scope("member:read")),
+    ("listOrganizations", Need::Scope("organization:read")),
     ("listPersons", Need::Scope("person:read")),
+    ("listProjects", Need::Scope("project:read")),
+    ("rollProjectToken", Need::Scope("project:write")),
     ("splitPerson", Need::Scope("person:write")),
+    ("updateProject", Need::Scope("project:write")),
 ];
 
 /// What a key needs for an operation; `None` when it refuses keys.

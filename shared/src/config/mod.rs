@@ -23,10 +23,11 @@ pub use telemetry::{LogFormat, TelemetryConfig};
 
 use crate::{
     api_keys::ApiKeysConfig, broker::BrokerConfig, capture::CaptureConfig, db::DatabaseConfig, devices::DevicesConfig,
-    domains::DomainsConfig, email_mfa::EmailMfaConfig, email_verification::EmailVerificationConfig, jobs::JobsConfig,
-    lockout::LockoutConfig, login::LoginConfig, mail::MailConfig, passkey::PasskeyConfig, password::PasswordConfig,
-    persons::PersonsConfig, recovery::RecoveryConfig, secret::Redacted, secret_keys::SecretKeysConfig,
-    sessions::SessionsConfig, totp::TotpConfig, two_factor::TwoFactorConfig, two_factor_reset::TwoFactorResetConfig,
+    domains::DomainsConfig, email_mfa::EmailMfaConfig, email_verification::EmailVerificationConfig,
+    invites::InvitesConfig, jobs::JobsConfig, lockout::LockoutConfig, login::LoginConfig, mail::MailConfig,
+    orgs::OrgsConfig, passkey::PasskeyConfig, password::PasswordConfig, persons::PersonsConfig, projects::ProjectsConfig,
+    recovery::RecoveryConfig, secret::Redacted, secret_keys::SecretKeysConfig, sessions::SessionsConfig,
+    totp::TotpConfig, two_factor::TwoFactorConfig, two_factor_reset::TwoFactorResetConfig,
 };
 
 /// The whole configuration; `shared/config.default.toml` describes every key.
@@ -83,6 +84,12 @@ pub struct Config {
     pub sessions: SessionsConfig,
     /// Events of analytics clients.
     pub capture: CaptureConfig,
+    /// Organizations.
+    pub orgs: OrgsConfig,
+    /// Invites to organizations.
+    pub invites: InvitesConfig,
+    /// Projects.
+    pub projects: ProjectsConfig,
 }
 
 /// What an installation is for.

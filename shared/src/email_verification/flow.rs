@@ -13,7 +13,7 @@ use crate::{
     client::Client,
     clock::Timestamp,
     db::{self, Tx},
-    domains, jobs,
+    domains, invites, jobs,
     kernel::Kernel,
     password::{self, StoredPassword},
     rate_limit::{self, Verdict},
@@ -276,6 +276,7 @@ async fn finish(kernel: &Kernel, tx: Tx, client: &Client, row: Model) -> Result<
     };
     audit::record(&*tx, kernel.clock.as_ref(), event).await?;
     let user = users::find(&*tx, user.id).await?.ok_or(EmailVerificationError::InvalidToken)?;
+    invites::accept_claimed(kernel, &tx, client, &user).await?;
     tx.commit().await?;
     Ok(Confirmed { user })
 }

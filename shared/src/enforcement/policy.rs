@@ -143,6 +143,7 @@ mod tests {
             allows_query_api_keys: true,
             created_at: Timestamp(0),
             updated_at: Timestamp(0),
+            deleted_at: None,
         };
         change(&mut organization);
         organization

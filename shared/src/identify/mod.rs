@@ -23,6 +23,7 @@ pub use event::{Accepted, CapturedEvent, PersonChanges, PersonProcessing, Warnin
 pub use fact::{Changes, Deed, Fact, Moment, Reading, is_illegal, read};
 pub use flow::{ApplyError, apply, delete, delete_of_user, record_sign_in, split};
 pub use jobs::{ApplyFacts, DeletePersonsOf, RecordSignIn};
+pub use store::purge;
 use uuid::{Uuid, uuid};
 
 /// Namespace of the ids that are derived here.

@@ -37,6 +37,8 @@ pub struct Model {
     pub created_at: Timestamp,
     /// When the row changed last.
     pub updated_at: Timestamp,
+    /// When it was deleted; a job removes what is left of it.
+    pub deleted_at: Option<Timestamp>,
 }
 
 /// No relations: joins belong to the slice that owns the result.

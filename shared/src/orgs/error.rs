@@ -4,7 +4,8 @@ use sea_orm::DbErr;
 
 use crate::{
     enforcement::Shortfall,
-    fault::{FORBIDDEN, Fault, ProblemKind},
+    fault::{FORBIDDEN, Fault, FieldError, ProblemKind, VALIDATION},
+    users::USER_NOT_FOUND,
 };
 
 /// No such organization for whoever asks.
@@ -39,9 +40,31 @@ pub const API_KEY_OUT_OF_REACH: ProblemKind = ProblemKind {
     help: "The key is limited to organizations or projects, and this is none of them.",
 };
 
+/// Nobody would own it any more.
+pub const LAST_OWNER: ProblemKind = ProblemKind {
+    code: "last_owner",
+    status: 409,
+    title: "The last owner stays",
+    help: "An organization has at least one owner who can sign in. Make somebody else an owner first, or delete it.",
+};
+
+/// There are as many as may be.
+pub const LIMIT_REACHED: ProblemKind = ProblemKind {
+    code: "limit_reached",
+    status: 409,
+    title: "Limit reached",
+    help: "There are as many things of this kind as the installation allows. `detail` says of what.",
+};
+
 /// The kinds of this slice.
-pub const PROBLEMS: &[&ProblemKind] =
-    &[&ORGANIZATION_NOT_FOUND, &API_KEYS_NOT_ALLOWED, &API_KEY_IN_QUERY_NOT_ALLOWED, &API_KEY_OUT_OF_REACH];
+pub const PROBLEMS: &[&ProblemKind] = &[
+    &ORGANIZATION_NOT_FOUND,
+    &API_KEYS_NOT_ALLOWED,
+    &API_KEY_IN_QUERY_NOT_ALLOWED,
+    &API_KEY_OUT_OF_REACH,
+    &LAST_OWNER,
+    &LIMIT_REACHED,
+];
 
 /// What can go wrong with organizations.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +87,18 @@ pub enum OrgError {
     /// It demands a second factor.
     #[error(transparent)]
     SecondFactor(#[from] Shortfall),
+    /// The user is no member.
+    #[error("no such member")]
+    NoMember,
+    /// Nobody would own it any more.
+    #[error("the last owner stays")]
+    LastOwner,
+    /// There are as many as may be.
+    #[error("limit reached: {0}")]
+    LimitReached(String),
+    /// A field does not validate.
+    #[error("a field does not validate")]
+    Invalid(Vec<FieldError>),
     /// The database failed.
     #[error("database: {0}")]
     Database(#[from] DbErr),
@@ -78,6 +113,10 @@ impl From<OrgError> for Fault {
             OrgError::QueryKeysNotAllowed => Self::of(&API_KEY_IN_QUERY_NOT_ALLOWED),
             OrgError::OutOfReach => Self::of(&API_KEY_OUT_OF_REACH),
             OrgError::SecondFactor(shortfall) => shortfall.into(),
+            OrgError::NoMember => Self::of(&USER_NOT_FOUND),
+            OrgError::LastOwner => Self::of(&LAST_OWNER),
+            OrgError::LimitReached(detail) => Self::of(&LIMIT_REACHED).detail(detail),
+            OrgError::Invalid(errors) => Self::of(&VALIDATION).errors(errors),
             OrgError::Database(err) => err.into(),
         }
     }

@@ -41,7 +41,11 @@ impl From<OrgError> for ProjectError {
             | OrgError::KeysNotAllowed
             | OrgError::QueryKeysNotAllowed
             | OrgError::OutOfReach
-            | OrgError::SecondFactor(_)) => Self::Organization(err),
+            | OrgError::SecondFactor(_)
+            | OrgError::NoMember
+            | OrgError::LastOwner
+            | OrgError::LimitReached(_)
+            | OrgError::Invalid(_)) => Self::Organization(err),
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::{
     audit::{self, AuditEvent, Outcome},
     client::Client,
     db::Tx,
-    devices, domains, email_verification, jobs,
+    devices, domains, email_verification, invites, jobs,
     kernel::Kernel,
     lockout::{self, Authenticator, Subject},
     password::{self, HashPool, NotifyPasswordChanged, Overloaded, PasswordError, StoredPassword},
@@ -142,6 +142,7 @@ async fn take_effect(
     password::set(&**tx, user.id, stored, now).await?;
     // The link reached the address: that proves it. What was set up before the proof is void with the epoch.
     users::mark_verified(&**tx, user.id, now).await?;
+    invites::accept_claimed(kernel, tx, client, user).await?;
     email_verification::cancel_all(tx, user.id, now).await?;
     sessions::settle(tx, user.id, None, auth_epoch, now).await?;
     devices::forget_all(tx, user.id, now).await?;

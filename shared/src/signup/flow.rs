@@ -10,6 +10,7 @@ use crate::{
     db::{self, Tx},
     domains, email_verification,
     fault::FieldError,
+    invites::{self, InviteId},
     jobs,
     kernel::Kernel,
     orgs,
@@ -33,6 +34,8 @@ pub struct SignUp {
     pub password: crate::secret::Redacted<String>,
     /// Names.
     pub profile: Profile,
+    /// The invite that they come with. It is accepted once its address is proven; one of another address is ignored.
+    pub invite_id: Option<InviteId>,
 }
 
 /// Signs a newcomer up. Succeeds alike for a free and a taken address.
@@ -46,9 +49,10 @@ pub async fn sign_up(kernel: &Kernel, hasher: &HashPool, client: &Client, wish: 
     domains::ensure_password_allowed(&kernel.config.domains, &email)?;
     reserve(kernel, client).await?;
     let stored = ticket.hash(wish.password.expose()).await?;
-    match write(kernel, client, &email, profile.clone(), stored.clone()).await {
+    let newcomer = (&email, wish.invite_id);
+    match write(kernel, client, newcomer, profile.clone(), stored.clone()).await {
         // Two sign-ups for one address at once: the second one finds the first one's user.
-        Err(err) if db::is_unique_violation(&err) => write(kernel, client, &email, profile, stored).await?,
+        Err(err) if db::is_unique_violation(&err) => write(kernel, client, newcomer, profile, stored).await?,
         outcome => outcome?,
     }
     Ok(())
@@ -93,7 +97,7 @@ async fn reserve(kernel: &Kernel, client: &Client) -> Result<(), SignupError> {
 async fn write(
     kernel: &Kernel,
     client: &Client,
-    email: &Email,
+    (email, invite_id): (&Email, Option<InviteId>),
     profile: Profile,
     stored: StoredPassword,
 ) -> Result<(), DbErr> {
@@ -112,6 +116,11 @@ async fn write(
             user.id
         }
     };
+    if let Some(invite_id) = invite_id
+        && existing.as_ref().is_none_or(|user| user.is_active() && !user.is_verified())
+    {
+        invites::claim(kernel, &tx, invite_id, (user_id, email)).await?;
+    }
     let event = AuditEvent {
         action: "signup.sign_up",
         outcome: if existing.is_none() { Outcome::Success } else { Outcome::Failure },

@@ -8,7 +8,8 @@
 //! ──► 202, the same in all three
 //! ```
 //!
-//! The first user of an installation becomes its admin.
+//! The first user of an installation becomes its admin. A sign-up may come with an invite of the same address: the
+//! verification that proves the address also accepts it.
 
 mod error;
 mod flow;

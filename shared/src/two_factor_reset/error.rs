@@ -75,10 +75,14 @@ pub enum TwoFactorResetError {
 impl From<OrgError> for TwoFactorResetError {
     fn from(err: OrgError) -> Self {
         match err {
-            OrgError::NotFound => Self::NotFound,
-            OrgError::Forbidden | OrgError::KeysNotAllowed | OrgError::QueryKeysNotAllowed | OrgError::OutOfReach => {
-                Self::Forbidden("role")
-            }
+            OrgError::NotFound | OrgError::NoMember => Self::NotFound,
+            OrgError::Forbidden
+            | OrgError::KeysNotAllowed
+            | OrgError::QueryKeysNotAllowed
+            | OrgError::OutOfReach
+            | OrgError::LastOwner
+            | OrgError::LimitReached(_)
+            | OrgError::Invalid(_) => Self::Forbidden("role"),
             OrgError::SecondFactor(shortfall) => Self::SecondFactor(shortfall),
             OrgError::Database(err) => Self::Database(err),
         }

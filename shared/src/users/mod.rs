@@ -22,6 +22,6 @@ pub use error::{PROBLEMS, USER_NOT_FOUND, UserError};
 pub use flow::{Profile, disable, update_profile};
 pub use jobs::{NotifyEmailChanged, Side};
 pub use store::{
-    bump_epoch, change_email, create, find, find_by_email, is_empty, lock, lock_while_empty, mark_verified, set_names,
-    set_pending_email,
+    bump_epoch, change_email, create, delete, find, find_by_email, is_empty, list, lock, lock_while_empty,
+    mark_verified, set_names, set_pending_email,
 };

@@ -2,7 +2,8 @@
 
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect, Statement,
+    ColumnTrait, ConnectionTrait, DbBackend, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    Statement,
     sea_query::{Expr, ExprTrait},
 };
 
@@ -21,21 +22,40 @@ pub async fn find<C: ConnectionTrait>(db: &C, id: UserId) -> Result<Option<Model
     Entity::find_by_id(id).one(db).await
 }
 
+/// The users with these ids, in their order of creation; unknown ids are left out.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list<C: ConnectionTrait>(db: &C, ids: &[UserId]) -> Result<Vec<Model>, DbErr> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    Entity::find().filter(Column::Id.is_in(ids.iter().copied())).order_by_asc(Column::Id).all(db).await
+}
+
+/// Makes everything that refers to a user wait for this transaction, and for what was before it. False when there is no
+/// such user.
+///
+/// # Errors
+/// When the database fails.
+pub async fn lock<C: ConnectionTrait>(db: &C, id: UserId) -> Result<bool, DbErr> {
+    Entity::find_by_id(id).lock_exclusive().one(db).await.map(|user| user.is_some())
+}
+
+/// Removes a user and everything that refers to them.
+///
+/// # Errors
+/// When the database fails.
+pub async fn delete<C: ConnectionTrait>(db: &C, id: UserId) -> Result<(), DbErr> {
+    Entity::delete_by_id(id).exec(db).await.map(|_| ())
+}
+
 /// The user with this address.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn find_by_email<C: ConnectionTrait>(db: &C, email: &Email) -> Result<Option<Model>, DbErr> {
     Entity::find().filter(Column::EmailNormalised.eq(email.normalised())).one(db).await
-}
-
-/// Makes transactions that count what a user has take turns.
-///
-/// # Errors
-/// When the database fails.
-pub async fn lock<C: ConnectionTrait>(db: &C, id: UserId) -> Result<(), DbErr> {
-    // On SQLite a writing transaction is alone, and the clause is left out.
-    Entity::find_by_id(id).lock_exclusive().one(db).await.map(|_| ())
 }
 
 /// Whether there is no user at all.

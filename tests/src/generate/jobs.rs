@@ -6,7 +6,8 @@
 use anyhow::{Context as _, ensure};
 use serde_json::{Map, Value, json};
 use shared::{
-    CATALOG, api_keys, backup_codes, devices, email_mfa, email_verification, enforcement, idempotency, identify,
+    CATALOG, api_keys, backup_codes, deletion, devices, email_mfa, email_verification, enforcement, idempotency, identify,
+    invites,
     jobs::{CatalogEntry, Job, entry, sweep},
     lockout, login, mail, passkey, password, persons, recovery, sessions, signup, totp, two_factor, two_factor_reset,
     users,
@@ -173,6 +174,10 @@ pub const PAYLOADS: &[Payload] = &[
         "Tell a user that one of their backup codes was used.",
         &[field("user_id", Shape::Id, "The user."), field("audit_id", Shape::Id, "Audit row of the use.")],
     ),
+    payload::<deletion::PurgeProject>(
+        "Remove the rows of a project that was deleted.",
+        &[field("project_id", Shape::Id, "The project.")],
+    ),
     payload::<devices::NotifyNewDevice>(
         "Tell a user of a login with a device that they never used before.",
         &[field("user_id", Shape::Id, "The user."), field("audit_id", Shape::Id, "Audit row of the login.")],
@@ -229,6 +234,17 @@ pub const PAYLOADS: &[Payload] = &[
             field("signed_in_at", Shape::Instant, "When."),
         ],
     ),
+    payload::<invites::NotifyMemberJoined>(
+        "Tell one who manages an organization that somebody joined it.",
+        &[
+            field("user_id", Shape::Id, "Whom to tell."),
+            field("organization_id", Shape::Id, "The organization."),
+            field("member_id", Shape::Id, "Who joined."),
+            field("audit_id", Shape::Id, "Audit row of the event."),
+        ],
+    ),
+    payload::<invites::SendInvite>("Mail an invite to its address.", &[field("invite_id", Shape::Id, "The invite.")]),
+    payload::<invites::SweepInvites>("Delete invites that are long over.", WINDOW),
     payload::<sweep::SweepFinishedJobs>("Delete finished jobs after the configured time.", WINDOW),
     payload::<lockout::NotifyDisabled>(
         "Tell the owner of an account that a way of signing in was disabled.",

@@ -2,12 +2,14 @@
 
 mod api_keys;
 mod backup_codes;
+mod deletion;
 mod devices;
 mod email_mfa;
 mod email_verification;
 mod enforcement;
 mod idempotency;
 mod identify;
+mod invites;
 mod jobs;
 mod lockout;
 mod login;
@@ -50,6 +52,8 @@ pub fn registry() -> Result<Registry, DuplicateHandler> {
         .mail(email_mfa::send_login_code)?
         .mail(email_verification::send_verification)?
         .mail(enforcement::notify_two_factor_required)?
+        .mail(invites::notify_member_joined)?
+        .mail(invites::send_invite)?
         .mail(lockout::notify_disabled)?
         .mail(lockout::notify_locked)?
         .mail(mail::send_test_mail)?
@@ -66,6 +70,7 @@ pub fn registry() -> Result<Registry, DuplicateHandler> {
         .mail(two_factor_reset::send_link)?
         .mail(users::notify_email_changed)?
         .on(api_keys::sweep_expiry)?
+        .on(deletion::purge_project)?
         .on(devices::sweep_devices)?
         .on(email_verification::sweep_verifications)?
         .on(enforcement::notify_members)?
@@ -73,6 +78,7 @@ pub fn registry() -> Result<Registry, DuplicateHandler> {
         .on(identify::apply_facts)?
         .on(identify::delete_persons_of)?
         .on(identify::record_sign_in)?
+        .on(invites::sweep_invites)?
         .on(jobs::sweep_finished_jobs)?
         .on(lockout::sweep_lockouts)?
         .on(login::sweep_logins)?

@@ -4,7 +4,7 @@ mod state;
 
 use std::collections::{BTreeSet, HashMap};
 
-use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
 pub(in crate::identify) use state::{load, save};
 use uuid::Uuid;
 
@@ -18,6 +18,18 @@ use crate::{clock::Timestamp, db::Tx, projects::ProjectId};
 const ROUNDS: usize = 2_000;
 /// Ids that one statement names.
 pub(in crate::identify) const IDS: usize = 5_000;
+
+/// What is kept of a project, in an order in which nothing comes back: facts before the persons that they make.
+const TABLES: [&str; 8] = [
+    "events",
+    "person_facts",
+    "distinct_id_uses",
+    "person_distinct_ids",
+    "person_tombstones",
+    "persons",
+    "ingestion_warnings",
+    "identify_verifications",
+];
 
 /// `($1, $2), ($3, $4), …`
 pub(in crate::identify) fn rows(count: usize, columns: usize) -> String {
@@ -276,4 +288,25 @@ pub(in crate::identify) async fn entomb(
         tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
     }
     Ok(())
+}
+
+/// Deletes up to `batch` rows of a project that takes no more events. True when more may be left.
+///
+/// # Errors
+/// When the database fails.
+pub async fn purge(tx: &Tx, project_id: ProjectId, batch: u64) -> Result<bool, DbErr> {
+    let engine = tx.get_database_backend();
+    let row = if engine == DbBackend::Postgres { "ctid" } else { "rowid" };
+    let mut left = batch;
+    for table in TABLES {
+        let sql =
+            format!("DELETE FROM {table} WHERE {row} IN (SELECT {row} FROM {table} WHERE project_id = $1 LIMIT $2)");
+        let values = [project_id.0.into(), i64::try_from(left).unwrap_or(i64::MAX).into()];
+        let deleted = tx.execute_raw(Statement::from_sql_and_values(engine, sql, values)).await?.rows_affected();
+        left = left.saturating_sub(deleted);
+        if left == 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
