@@ -25,9 +25,9 @@ use crate::{
     api_keys::ApiKeysConfig, broker::BrokerConfig, capture::CaptureConfig, db::DatabaseConfig, devices::DevicesConfig,
     domains::DomainsConfig, email_mfa::EmailMfaConfig, email_verification::EmailVerificationConfig,
     invites::InvitesConfig, jobs::JobsConfig, lockout::LockoutConfig, login::LoginConfig, mail::MailConfig,
-    orgs::OrgsConfig, passkey::PasskeyConfig, password::PasswordConfig, persons::PersonsConfig, projects::ProjectsConfig,
-    recovery::RecoveryConfig, secret::Redacted, secret_keys::SecretKeysConfig, sessions::SessionsConfig,
-    totp::TotpConfig, two_factor::TwoFactorConfig, two_factor_reset::TwoFactorResetConfig,
+    orgs::OrgsConfig, passkey::PasskeyConfig, password::PasswordConfig, persons::PersonsConfig,
+    projects::ProjectsConfig, recovery::RecoveryConfig, secret::Redacted, secret_keys::SecretKeysConfig,
+    sessions::SessionsConfig, totp::TotpConfig, two_factor::TwoFactorConfig, two_factor_reset::TwoFactorResetConfig,
 };
 
 /// The whole configuration; `shared/config.default.toml` describes every key.

@@ -6,8 +6,8 @@
 use anyhow::{Context as _, ensure};
 use serde_json::{Map, Value, json};
 use shared::{
-    CATALOG, api_keys, backup_codes, deletion, devices, email_mfa, email_verification, enforcement, idempotency, identify,
-    invites,
+    CATALOG, api_keys, backup_codes, deletion, devices, email_mfa, email_verification, enforcement, idempotency,
+    identify, invites,
     jobs::{CatalogEntry, Job, entry, sweep},
     lockout, login, mail, passkey, password, persons, recovery, sessions, signup, totp, two_factor, two_factor_reset,
     users,
