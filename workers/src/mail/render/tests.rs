@@ -39,6 +39,10 @@ fn everything(name: Option<&str>) -> Value {
         expires_utc => "2026-12-21 10:00 UTC",
         keys_url => "https://auth.example.com/settings",
         organization => "Example",
+        sender => "Grace Hopper",
+        member => "Alan Turing",
+        role => "member",
+        until_utc => "2026-11-24 10:00 UTC",
         is_email_enough => true,
         few_codes_left => true,
     }
