@@ -45,6 +45,8 @@ async fn one_line_for_a_request_and_one_for_its_cause() {
         crate::guard(Route::new().at("/failing", get(failing)), &json!({}), state).boxed()
     })
     .await;
+    // Another test may have asked meanwhile who listens, and been told that nobody does.
+    tracing::callsite::rebuild_interest_cache();
     let answer = app.get("/failing?token=canary").await;
     drop(logging);
 
