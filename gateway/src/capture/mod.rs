@@ -12,7 +12,7 @@
 //! Every answer can be read by pages of every origin, errors and preflights included: a browser takes an answer that it
 //! may not read for a lost network, and sends everything again. Cookies are taken off the request before anything looks
 //! at it, and none is set: these routes cannot know who is signed in. No answer allows credentials, with one exception
-//! for clients of old that send them with everything, see [`sends_credentials`]. A success is exactly 200, because some
+//! for clients of old that send them with everything, see `sends_credentials`. A success is exactly 200, because some
 //! clients repeat what got 202 or 204; what is not durable is 503 and never 429, because browsers give up what got a 4xx.
 //! Errors are problems, whose `detail` the clients show.
 
