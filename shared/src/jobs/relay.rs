@@ -85,49 +85,54 @@ pub struct Pass {
     pub full: bool,
 }
 
-/// Takes one batch of due jobs, publishes it and marks what was confirmed.
+/// Takes one batch of due jobs of each queue, publishes it and marks what was confirmed. The queues that someone waits for
+/// come first, and their rows are let go before the next queue's turn: a million notices never delay a login code.
 ///
 /// # Errors
-/// When the database fails; nothing is marked then, and the messages that went out are duplicates.
+/// When the database fails; nothing of that queue is marked then, and the messages that went out are duplicates.
 pub async fn pass(kernel: &Kernel, broker: &dyn Broker) -> Result<Pass, DbErr> {
-    if !kernel.db.is_postgres() {
-        let due = due(kernel.db.reader(), kernel, false).await?;
-        if due.is_empty() {
-            return Ok(Pass::default());
+    let mut outcome = Pass::default();
+    for queue in due_queues(kernel.db.reader(), kernel.clock.now()).await? {
+        let of_queue = pass_queue(kernel, broker, queue).await?;
+        outcome.published += of_queue.published;
+        outcome.refused += of_queue.refused;
+        outcome.full |= of_queue.full;
+        if of_queue.refused > 0 {
+            // A broker that does not take the most urgent ones is not tried with the rest.
+            break;
         }
+    }
+    Ok(outcome)
+}
+
+async fn pass_queue(kernel: &Kernel, broker: &dyn Broker, queue: Queue) -> Result<Pass, DbErr> {
+    if !kernel.db.is_postgres() {
+        let due = due(kernel.db.reader(), kernel, queue, false).await?;
         let (outcome, confirmed) = publish(kernel, broker, due).await;
         // One statement is a transaction of its own.
         mark(kernel.db.writer(), kernel.clock.now(), confirmed).await?;
         return Ok(outcome);
     }
-    if due_queues(kernel.db.reader(), kernel.clock.now()).await?.is_empty() {
-        return Ok(Pass::default());
-    }
     let tx = kernel.db.write_tx().await?;
-    let due = due(&*tx, kernel, true).await?;
+    let due = due(&*tx, kernel, queue, true).await?;
     let (outcome, confirmed) = publish(kernel, broker, due).await;
     mark(&*tx, kernel.clock.now(), confirmed).await?;
     tx.commit().await?;
     Ok(outcome)
 }
 
-/// Due rows, the ones someone waits for first: a million notices never delay a login code.
-async fn due<C: ConnectionTrait>(db: &C, kernel: &Kernel, lock: bool) -> Result<Vec<Model>, DbErr> {
-    let now = kernel.clock.now();
-    let mut due = Vec::new();
-    for queue in due_queues(db, now).await? {
-        let mut query = Entity::find()
-            .filter(Column::Queue.eq(queue.as_str()))
-            .filter(Column::State.is_in([JobState::Queued, JobState::Retrying]))
-            .filter(Column::RunAt.lte(now))
-            .order_by_asc(Column::RunAt)
-            .limit(kernel.config.jobs.relay_batch);
-        if lock {
-            query = query.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
-        }
-        due.extend(query.all(db).await?);
+/// Due rows of a queue, the longest due first.
+async fn due<C: ConnectionTrait>(db: &C, kernel: &Kernel, queue: Queue, lock: bool) -> Result<Vec<Model>, DbErr> {
+    let mut query = Entity::find()
+        .filter(Column::Queue.eq(queue.as_str()))
+        .filter(Column::State.is_in([JobState::Queued, JobState::Retrying]))
+        .filter(Column::RunAt.lte(kernel.clock.now()))
+        .order_by_asc(Column::RunAt)
+        .limit(kernel.config.jobs.relay_batch);
+    if lock {
+        query = query.lock_with_behavior(LockType::Update, LockBehavior::SkipLocked);
     }
-    Ok(due)
+    query.all(db).await
 }
 
 /// The queues that have due rows, by one look at the index of each.

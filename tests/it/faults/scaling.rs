@@ -71,8 +71,8 @@ async fn full_more_workers_do_more_and_nothing_twice() {
         assert!(parts.iter().all(|part| *part * fleet * 3 >= 160), "{fleet} processes shared 160 jobs as {parts:?}");
     }
     assert_eq!(stack.server.messages().len(), mails, "each once");
-    // Other tests share the machine.
-    assert!(took[&1].as_secs_f64() / took[&4].as_secs_f64() > 2.0, "{took:?}");
+    assert!(took[&1].as_secs_f64() / took[&2].as_secs_f64() > 1.5, "{took:?}");
+    assert!(took[&1].as_secs_f64() / took[&4].as_secs_f64() > 2.5, "{took:?}");
     for worker in &workers {
         worker.signal("TERM").await;
     }
@@ -82,23 +82,6 @@ async fn full_more_workers_do_more_and_nothing_twice() {
     stack.launch("mail");
     stack.is_ready().await;
     stack.stop().await;
-}
-
-const CODES: &str = "name = 'email_mfa.send_login_code'";
-
-/// Asks for a hundred login codes after `sent` others; the time from the commit to the mail server, in milliseconds (p99).
-async fn p99_of_codes(stack: &Stack, sent: usize) -> i64 {
-    for _ in 0..100 {
-        stack.begin_login("waiting@example.com").await;
-    }
-    let done = format!("SELECT COUNT(*) - {sent} AS number FROM jobs WHERE {CODES} AND state = 'done'");
-    until("all codes are sent", async || stack.number(&done).await == 100).await;
-    let p99 = format!(
-        "SELECT (percentile_cont(0.99) WITHIN GROUP (ORDER BY took) / 1000)::bigint AS number FROM
-         (SELECT handed_over_at - jobs.created_at AS took FROM jobs JOIN mail_deliveries ON job_id = jobs.id
-          WHERE {CODES} ORDER BY jobs.id OFFSET {sent}) AS codes"
-    );
-    stack.number(&p99).await
 }
 
 /// Scaling: a hundred thousand notices wait, and login codes are with the mail server within a second. Then the workers of the
@@ -112,30 +95,30 @@ async fn full_login_codes_overtake_a_hundred_thousand_notices() {
     stack.verified("waiting@example.com").await;
     enqueue(&stack, "notify", "notice", 100_000).await;
     stack.server.wait_for(50, Duration::from_secs(60)).await.unwrap();
-    // Other tests share the machine: the best of three rounds counts.
-    let mut best = i64::MAX;
-    let mut sent = 0;
-    for _ in 0..3 {
-        best = best.min(p99_of_codes(&stack, sent).await);
-        sent += 100;
-        if best < 1000 {
-            break;
-        }
+    for _ in 0..100 {
+        stack.begin_login("waiting@example.com").await;
     }
+    let codes = "name = 'email_mfa.send_login_code'";
+    let done = format!("SELECT COUNT(*) AS number FROM jobs WHERE {codes} AND state = 'done'");
+    until("all codes are sent", async || stack.number(&done).await == 100).await;
+    let p99 = format!(
+        "SELECT (percentile_cont(0.99) WITHIN GROUP (ORDER BY handed_over_at - jobs.created_at) / 1000)::bigint AS number
+         FROM jobs JOIN mail_deliveries ON job_id = jobs.id WHERE {codes}"
+    );
+    let p99 = stack.number(&p99).await;
     let left = "SELECT COUNT(*) AS number FROM jobs WHERE queue = 'notify' AND state <> 'done'";
     let left = stack.number(left).await;
     assert!(left > 50_000, "only {left} notices were still waiting");
-    assert!(best < 1000, "codes took {best} ms (p99)");
+    assert!(p99 < 1000, "a code took {p99} ms");
     stack.process("notify").signal("TERM").await;
     assert_eq!(stack.process("notify").wait(Duration::from_secs(20)).await, Some(true));
     stack.begin_login("waiting@example.com").await;
-    let done = format!("SELECT COUNT(*) - {sent} AS number FROM jobs WHERE {CODES} AND state = 'done'");
+    let done = format!("SELECT COUNT(*) - 100 AS number FROM jobs WHERE {codes} AND state = 'done'");
     until("a code is sent while nobody works on notices", async || stack.number(&done).await == 1).await;
     assert_eq!(stack.worker_status("mail").await, Some(200));
     stack
         .execute("UPDATE jobs SET state = 'cancelled', finished_at = 0 WHERE queue = 'notify' AND state <> 'done'")
         .await;
     stack.launch("notify");
-    stack.is_ready().await;
     stack.stop().await;
 }
