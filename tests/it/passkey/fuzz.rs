@@ -91,7 +91,7 @@ fn damages() -> impl Strategy<Value = Vec<Damage>> {
 
 /// How many answers are damaged, of each kind.
 fn cases() -> usize {
-    if std::env::var_os("GATEPOST_TEST_FULL").is_some() { 1000 } else { 250 }
+    if std::env::var_os("GATEPOST_TEST_FULL").is_some() { 4000 } else { 250 }
 }
 
 fn runner() -> TestRunner {

@@ -119,7 +119,8 @@ async fn shorten(mut moves: Vec<Move>, mut reason: String) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_order_of_steps_gives_a_session_without_its_proofs() {
     const AT_ONCE: usize = 4;
-    let (walks, length) = (20, 520);
+    let is_full = std::env::var_os("GATEPOST_TEST_FULL").is_some();
+    let (walks, length) = if is_full { (40, 1000) } else { (20, 520) };
     let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
     let mut runner = TestRunner::new_with_rng(Config { failure_persistence: None, ..Config::default() }, rng);
     let strategy = moves(length);
