@@ -261,7 +261,8 @@ impl TestApp {
             |name: &str| has_schedule && workers::schedule::SCHEDULE.iter().any(|tick| tick.name == name);
         let jobs = operate::list(self.kernel.db.reader(), &operate::Filter::default(), 1000).await.expect("jobs");
         let left = jobs.into_iter().filter(|job| !job.state.is_final() && !is_scheduled(&job.name));
-        left.map(|job| format!("{} {}", job.name, job.id)).collect()
+        let told = |error: Option<String>| error.map(|error| format!(": {error}")).unwrap_or_default();
+        left.map(|job| format!("{} {}{}", job.name, job.id, told(job.last_error))).collect()
     }
 
     /// How many jobs of this name there are in a state.
@@ -327,18 +328,20 @@ impl TestApp {
 impl Drop for TestApp {
     fn drop(&mut self) {
         let workers = self.workers.get_mut().take();
-        let left = tokio::task::block_in_place(|| {
+        let (left, wordy) = tokio::task::block_in_place(|| {
             tokio::runtime::Handle::current().block_on(async {
                 let mut left = self.unfinished_jobs().await;
                 // It comes with almost every login; the tests that are about it process it.
                 left.retain(|job| !job.starts_with("devices.notify_new_device "));
+                let wordy = self.wordy_payloads().await;
                 self.clean_up(workers).await;
-                left
+                (left, wordy)
             })
         });
         drop(std::fs::remove_dir_all(&self.folder));
         if self.checks_jobs.load(Ordering::Relaxed) && !std::thread::panicking() {
             assert!(left.is_empty(), "jobs that nobody processed: {left:?}");
+            assert!(wordy.is_empty(), "payloads that hold more than ids and numbers: {wordy:?}");
         }
     }
 }

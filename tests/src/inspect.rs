@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use sea_orm::{ConnectionTrait, Statement};
-
+use serde_json::{Map, Value};
 use shared::{
     client::Client,
     ids,
+    jobs::operate,
     sessions::{self, Proof},
     users::{self, Email, Profile, User},
 };
+use uuid::Uuid;
 
 use crate::TestApp;
 
@@ -31,6 +33,20 @@ pub fn hexadecimal(bytes: &[u8]) -> String {
         text.push_str(&format!("{byte:02x}"));
         text
     })
+}
+
+/// Whether a payload has nothing but ids, numbers, flags and the words that say which side of a change a mail is about.
+fn is_terse(payload: &str) -> bool {
+    fn is_terse_value(value: &Value) -> bool {
+        match value {
+            Value::String(text) => text.parse::<Uuid>().is_ok() || matches!(text.as_str(), "old" | "new"),
+            Value::Array(values) => values.iter().all(is_terse_value),
+            Value::Number(_) | Value::Bool(_) => true,
+            Value::Null | Value::Object(_) => false,
+        }
+    }
+    let members: Option<Map<String, Value>> = serde_json::from_str(payload).ok();
+    members.is_some_and(|members| members.values().all(is_terse_value))
 }
 
 impl TestApp {
@@ -127,6 +143,17 @@ impl TestApp {
     pub async fn member(&self, email: &str) -> crate::Caller<'_> {
         let user = self.add_user(email).await;
         self.browser().bearer(&self.open_session(&user).await)
+    }
+
+    /// What payloads hold that is no id, no number and no flag, but for a few words: Q10, for every job of every test.
+    pub(crate) async fn wordy_payloads(&self) -> Vec<String> {
+        // The test mail of an operator names its recipient. What a client calls its anonymous user is an id of the client's,
+        // and goes along with a sign-in.
+        let exceptions = ["mail.send_test_mail", "identify.record_sign_in"];
+        let is_product = |name: &str| !name.starts_with("testing.") && !exceptions.contains(&name);
+        let jobs = operate::list(self.kernel.db.reader(), &operate::Filter::default(), 1000).await.expect("jobs");
+        let wordy = jobs.into_iter().filter(|job| is_product(&job.name) && !is_terse(&job.payload));
+        wordy.map(|job| format!("{}: {}", job.name, job.payload)).collect()
     }
 
     /// Everything that is in the database, as text, for searching it. Bytes are in hexadecimal.
