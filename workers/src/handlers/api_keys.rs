@@ -9,7 +9,7 @@ use shared::{
     jobs::enqueue,
 };
 
-use super::phrases;
+use super::{notice, phrases};
 use crate::{context::Context, mail::Mail, registry::JobError};
 
 /// Tells the user that a key was created. It cannot be switched off.
@@ -40,22 +40,17 @@ pub async fn notify_expired(ctx: &Context, job: NotifyKeyExpired) -> Result<Opti
 }
 
 fn mail(ctx: &Context, template: &'static str, notice: &KeyNotice) -> Mail {
-    let detail: Value = serde_json::from_str(&notice.event.detail).unwrap_or_default();
-    let context = json!({
-        "name": phrases::name(&notice.user),
-        "label": notice.key.label,
-        // That of the time of the event: the key may have been rolled since.
-        "mask": detail.get("mask").and_then(Value::as_str).unwrap_or(&notice.key.mask),
-        "found_at": detail.get("found_at").and_then(Value::as_str).unwrap_or_default(),
-        "days": detail.get("days").and_then(Value::as_i64).unwrap_or_default(),
-        "expires_utc": phrases::time_utc(notice.expires_at),
-        "time_utc": phrases::time_utc(notice.event.at),
-        "ip": notice.event.ip.as_deref().unwrap_or("an unknown address"),
-        "device": phrases::device(notice.event.user_agent.as_deref()),
-        "keys_url": phrases::link(&ctx.kernel, "/settings", None),
-        "reset_url": phrases::link(&ctx.kernel, "/reset", None),
-    });
-    Mail::new(template, &notice.user.email, context).owed()
+    notice::mail(ctx, template, (&notice.user, &notice.event), |detail| {
+        json!({
+            "label": notice.key.label,
+            // That of the time of the event: the key may have been rolled since.
+            "mask": detail.get("mask").and_then(Value::as_str).unwrap_or(&notice.key.mask),
+            "found_at": detail.get("found_at").and_then(Value::as_str).unwrap_or_default(),
+            "days": detail.get("days").and_then(Value::as_i64).unwrap_or_default(),
+            "expires_utc": phrases::time_utc(notice.expires_at),
+            "keys_url": phrases::link(&ctx.kernel, "/settings", None),
+        })
+    })
 }
 
 /// Warns of keys that expire soon and marks those that have, one batch per job. What is left is the next job's, up to the

@@ -9,19 +9,19 @@ use shared::{
 };
 use uuid::Uuid;
 
-use super::{SWEEP_BATCH, phrases};
+use super::{SWEEP_BATCH, notice};
 use crate::{context::Context, mail::Mail, registry::JobError};
 
 /// Tells the owner that somebody guesses. It cannot be switched off.
 pub async fn notify_locked(ctx: &Context, job: NotifyLocked) -> Result<Option<Mail>, JobError> {
     let found = find(ctx, job.audit_id).await?;
-    Ok(found.map(|(user, event)| Mail::new("lockout/locked", &user.email, values(ctx, &user, event)).owed()))
+    Ok(found.map(|(user, event)| notice::mail(ctx, "lockout/locked", (&user, &event), authenticator)))
 }
 
 /// Tells the owner that a way of signing in is disabled. It cannot be switched off.
 pub async fn notify_disabled(ctx: &Context, job: NotifyDisabled) -> Result<Option<Mail>, JobError> {
     let found = find(ctx, job.audit_id).await?;
-    Ok(found.map(|(user, event)| Mail::new("lockout/disabled", &user.email, values(ctx, &user, event)).owed()))
+    Ok(found.map(|(user, event)| notice::mail(ctx, "lockout/disabled", (&user, &event), authenticator)))
 }
 
 /// Deletes counts that restrict nothing any more.
@@ -38,8 +38,8 @@ async fn find(ctx: &Context, audit_id: Uuid) -> Result<Option<(User, AuditRow)>,
     Ok(users::find(db, UserId(user_id)).await?.map(|user| (user, event)))
 }
 
-fn values(ctx: &Context, user: &User, event: AuditRow) -> Value {
-    let detail: Value = serde_json::from_str(&event.detail).unwrap_or_default();
+/// What was guessed at.
+fn authenticator(detail: &Value) -> Value {
     let authenticator = match detail.get("authenticator").and_then(Value::as_str) {
         Some("email_code") => "codes by mail",
         Some("totp") => "codes of the authenticator app",
@@ -47,12 +47,5 @@ fn values(ctx: &Context, user: &User, event: AuditRow) -> Value {
         Some("passkey") => "passkeys",
         Some(_) | None => "the password",
     };
-    json!({
-        "name": phrases::name(user),
-        "authenticator": authenticator,
-        "time_utc": phrases::time_utc(event.at),
-        "ip": event.ip.unwrap_or_else(|| "an unknown address".to_owned()),
-        "device": phrases::device(event.user_agent.as_deref()),
-        "reset_url": phrases::link(&ctx.kernel, "/reset", None),
-    })
+    json!({ "authenticator": authenticator })
 }

@@ -14,6 +14,7 @@ mod jobs;
 mod lockout;
 mod login;
 mod mail;
+mod notice;
 mod passkey;
 mod password;
 mod persons;

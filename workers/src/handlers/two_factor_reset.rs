@@ -2,13 +2,11 @@
 
 use serde_json::json;
 use shared::{
-    audit,
     db::Tx,
     two_factor_reset::{self, NotifyTwoFactorReset, SendTwoFactorResetLink, SweepTwoFactorResets},
-    users,
 };
 
-use super::{RETENTION, SWEEP_BATCH, phrases};
+use super::{RETENTION, SWEEP_BATCH, notice, phrases};
 use crate::{context::Context, mail::Mail, registry::JobError};
 
 /// Mails the link to the user; nothing for a link that is no longer good.
@@ -26,18 +24,7 @@ pub async fn send_link(ctx: &Context, job: SendTwoFactorResetLink) -> Result<Opt
 
 /// Tells the user that their second factors are gone. It cannot be switched off.
 pub async fn notify_done(ctx: &Context, job: NotifyTwoFactorReset) -> Result<Option<Mail>, JobError> {
-    let db = ctx.kernel.db.reader();
-    let (Some(user), Some(event)) = (users::find(db, job.user_id).await?, audit::find(db, job.audit_id).await?) else {
-        return Ok(None);
-    };
-    let context = json!({
-        "name": phrases::name(&user),
-        "time_utc": phrases::time_utc(event.at),
-        "ip": event.ip.unwrap_or_else(|| "an unknown address".to_owned()),
-        "device": phrases::device(event.user_agent.as_deref()),
-        "reset_url": phrases::link(&ctx.kernel, "/reset", None),
-    });
-    Ok(Some(Mail::new("two_factor_reset/done", &user.email, context).owed()))
+    notice::about(ctx, "two_factor_reset/done", job.user_id, job.audit_id).await
 }
 
 /// Deletes requests that expired long ago.
