@@ -28,8 +28,6 @@ async fn generate(server: &BenchServer, session: Option<&str>) {
     command.arg("run").arg(harness::generate::tree::root().join("openapi/openapi.json"));
     command.args(["--url", &format!("http://{}", server.host), "--checks", CHECKS, "--no-color", "--seed", "1"]);
     command.args(["--phases", "coverage,fuzzing", "--max-examples", "20", "--request-timeout", "20"]);
-    // Old analytics clients send events by GET as well, which the document does not describe; `/batch` has the same handler.
-    command.args(["--exclude-path", "/e"]);
     if let Some(session) = session {
         command.args(["--header", &format!("Authorization: Bearer {session}")]);
         for operation in ENDING {
