@@ -224,76 +224,54 @@ fn register_schemes(registry: &mut Registry) {
     );
 }
 
-impl<'a> ApiExtractor<'a> for Session {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
-    type ParamType = ();
-    type ParamRawType = ();
+/// Makes a type an extractor that the document describes by the two ways to carry a session. `scopes` adds keys to the
+/// operations that accept them.
+macro_rules! extractor {
+    ($type:ty, $read:path) => {
+        impl<'a> ApiExtractor<'a> for $type {
+            const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
+            type ParamType = ();
+            type ParamRawType = ();
 
-    fn register(registry: &mut Registry) {
-        register_schemes(registry);
-    }
+            fn register(registry: &mut Registry) {
+                register_schemes(registry);
+            }
 
-    fn security_schemes() -> Vec<&'static str> {
-        vec![COOKIE_SCHEME, TOKEN_SCHEME]
-    }
+            fn security_schemes() -> Vec<&'static str> {
+                vec![COOKIE_SCHEME, TOKEN_SCHEME]
+            }
 
-    async fn from_request(
-        request: &'a Request,
-        body: &mut RequestBody,
-        _options: ExtractParamOptions<()>,
-    ) -> poem::Result<Self> {
-        only_session(request, body).await.map(Self)
-    }
+            async fn from_request(
+                request: &'a Request,
+                body: &mut RequestBody,
+                _options: ExtractParamOptions<()>,
+            ) -> poem::Result<Self> {
+                $read(request, body).await
+            }
+        }
+    };
 }
 
-impl<'a> ApiExtractor<'a> for Caller {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
-    type ParamType = ();
-    type ParamRawType = ();
+extractor!(Session, by_session);
+extractor!(Caller, by_anyone);
+extractor!(InstanceAdmin, by_instance_admin);
 
-    fn register(registry: &mut Registry) {
-        register_schemes(registry);
-    }
-
-    fn security_schemes() -> Vec<&'static str> {
-        vec![COOKIE_SCHEME, TOKEN_SCHEME]
-    }
-
-    async fn from_request(
-        request: &'a Request,
-        body: &mut RequestBody,
-        _options: ExtractParamOptions<()>,
-    ) -> poem::Result<Self> {
-        let identity = identify(state_of(request)?, request, body).await?;
-        authorize(request, &identity)?;
-        let actor = match &identity {
-            Identity::Session(principal) => principal.actor(),
-            Identity::ApiKey(principal) => principal.actor(),
-            Identity::SecretKey(principal) => principal.actor(),
-        };
-        Ok(Self { actor, identity })
-    }
+async fn by_session(request: &Request, body: &mut RequestBody) -> poem::Result<Session> {
+    only_session(request, body).await.map(Session)
 }
 
-impl<'a> ApiExtractor<'a> for InstanceAdmin {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::SecurityScheme];
-    type ParamType = ();
-    type ParamRawType = ();
+async fn by_anyone(request: &Request, body: &mut RequestBody) -> poem::Result<Caller> {
+    let identity = identify(state_of(request)?, request, body).await?;
+    authorize(request, &identity)?;
+    let actor = match &identity {
+        Identity::Session(principal) => principal.actor(),
+        Identity::ApiKey(principal) => principal.actor(),
+        Identity::SecretKey(principal) => principal.actor(),
+    };
+    Ok(Caller { actor, identity })
+}
 
-    fn register(registry: &mut Registry) {
-        register_schemes(registry);
-    }
-
-    fn security_schemes() -> Vec<&'static str> {
-        vec![COOKIE_SCHEME, TOKEN_SCHEME]
-    }
-
-    async fn from_request(
-        request: &'a Request,
-        body: &mut RequestBody,
-        _options: ExtractParamOptions<()>,
-    ) -> poem::Result<Self> {
-        let principal = only_session(request, body).await?;
-        if principal.user.is_instance_admin { Ok(Self(principal)) } else { Err(problem(Fault::of(&FORBIDDEN))) }
-    }
+async fn by_instance_admin(request: &Request, body: &mut RequestBody) -> poem::Result<InstanceAdmin> {
+    let principal = only_session(request, body).await?;
+    if principal.user.is_instance_admin { Ok(InstanceAdmin(principal)) } else { Err(problem(Fault::of(&FORBIDDEN))) }
 }
