@@ -58,6 +58,10 @@ pub struct Model {
     pub expires_at: Timestamp,
     /// Ended.
     pub finished_at: Option<Timestamp>,
+    /// The project that the client captures events for.
+    pub project_token: Option<String>,
+    /// What the client calls its anonymous user.
+    pub anonymous_distinct_id: Option<String>,
 }
 
 /// No relations: joins belong to the slice that owns the result.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sea_orm::DbErr;
 use uuid::Uuid;
 
-use super::{SignedIn, find_bound, open, persons, refuse, reserve, start::Context};
+use super::{AnonymousClaim, SignedIn, find_bound, open, persons, refuse, reserve, start::Context};
 use crate::{
     client::Client,
     db::Tx,
@@ -127,7 +127,7 @@ async fn finish(
     let proof = Proof::of(if is_same_mailbox { vec!["email"] } else { vec!["pwd", "email"] });
     let mut signed_in = open(kernel, &tx, client, (user, context), (proof, transport)).await?;
     signed_in.device = device;
-    persons::take(kernel, &tx, pending.id, &signed_in).await?;
+    persons::publish(kernel, &tx, AnonymousClaim::kept_with(&pending).as_ref(), &signed_in).await?;
     tx.commit().await?;
     Ok(signed_in)
 }

@@ -179,7 +179,7 @@ async fn prove(
 fn pending(
     kernel: &Kernel,
     client: &Client,
-    user: &User,
+    (user, claim): (&User, Option<&AnonymousClaim>),
     (waits_for, transport): (LoginState, Transport),
     expires_at: Timestamp,
 ) -> (ActiveModel, LoginId, Redacted<String>) {
@@ -202,6 +202,8 @@ fn pending(
         created_at: Set(now),
         expires_at: Set(expires_at),
         finished_at: Set(None),
+        project_token: Set(claim.map(|claim| claim.project_token.clone())),
+        anonymous_distinct_id: Set(claim.map(|claim| claim.anonymous_distinct_id.clone())),
     };
     (row, id, login_token)
 }

@@ -2,10 +2,10 @@
 //!
 //! Nothing here decides anything. A claim is kept with the pending login, and becomes a job in the transaction of the session.
 
-use sea_orm::{ConnectionTrait, DbErr, Statement, Value};
+use sea_orm::DbErr;
 
-use super::{Outcome, SignedIn};
-use crate::{db::Tx, identify::RecordSignIn, jobs, kernel::Kernel, login::LoginId, projects};
+use super::SignedIn;
+use crate::{db::Tx, identify::RecordSignIn, jobs, kernel::Kernel, login::entity::Model, projects};
 
 /// Characters of an anonymous id, and of a project's token.
 const LENGTHS: (usize, usize) = (200, 64);
@@ -13,8 +13,8 @@ const LENGTHS: (usize, usize) = (200, 64);
 /// What the client called its anonymous user, and the public token of the project that it captures events for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnonymousClaim {
-    project_token: String,
-    anonymous_distinct_id: String,
+    pub(super) project_token: String,
+    pub(super) anonymous_distinct_id: String,
 }
 
 impl AnonymousClaim {
@@ -28,31 +28,11 @@ impl AnonymousClaim {
         (is_fit && !anonymous_distinct_id.contains('\0') && !project_token.contains('\0'))
             .then_some(Self { project_token, anonymous_distinct_id })
     }
-}
 
-/// Keeps the claim with the login that waits.
-pub(super) async fn keep(kernel: &Kernel, claim: Option<&AnonymousClaim>, outcome: &Outcome) -> Result<(), DbErr> {
-    let login_id = match outcome {
-        Outcome::TwoFactorRequired(step) => step.login_id,
-        Outcome::EmailMfaRequired(step) => step.login_id,
-        Outcome::SignedIn(_) | Outcome::EmailVerificationRequired => return Ok(()),
-    };
-    let Some(claim) = claim else { return Ok(()) };
-    let sql = "UPDATE logins SET project_token = $2, anonymous_distinct_id = $3 WHERE id = $1";
-    let values: [Value; 3] =
-        [login_id.0.into(), claim.project_token.clone().into(), claim.anonymous_distinct_id.clone().into()];
-    let tx = kernel.db.write_tx().await?;
-    tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
-    tx.commit().await
-}
-
-/// Publishes the claim that was kept with the login.
-pub(super) async fn take(kernel: &Kernel, tx: &Tx, login_id: LoginId, signed_in: &SignedIn) -> Result<(), DbErr> {
-    let sql = "SELECT project_token, anonymous_distinct_id FROM logins WHERE id = $1";
-    let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, [login_id.0.into()]);
-    let Some(row) = tx.query_one_raw(statement).await? else { return Ok(()) };
-    let claim = AnonymousClaim::of(row.try_get("", "project_token")?, row.try_get("", "anonymous_distinct_id")?);
-    publish(kernel, tx, claim.as_ref(), signed_in).await
+    /// The claim that was made when the login began.
+    pub(super) fn kept_with(pending: &Model) -> Option<Self> {
+        Self::of(pending.project_token.clone(), pending.anonymous_distinct_id.clone())
+    }
 }
 
 /// Publishes a claim as a job of the session's transaction.

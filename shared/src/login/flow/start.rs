@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::{
     SignedIn, known_device, open, pending,
-    persons::{self, AnonymousClaim},
+    persons::AnonymousClaim,
     two_factor::{self as second_step, TwoFactorStep},
 };
 use crate::{
@@ -121,21 +121,20 @@ pub async fn start(
     let methods = two_factor::methods(kernel.db.reader(), user.id).await?;
     let trusted_method = trusted_method(kernel, &user, &methods, context).await?;
     let facts = facts(kernel, &user, (&methods, trusted_method), context).await?;
-    let outcome = match step::next(facts) {
+    let way = (attempt.transport, &reservation);
+    match step::next(facts) {
         Step::VerifyEmail => ask_for_proof(kernel, client, &user, Some(&reservation)).await,
         Step::SignIn => {
             let proof = proof(&user, trusted_method, context);
-            sign_in(kernel, client, (user, proof), context, (attempt.transport, &reservation)).await
+            sign_in(kernel, client, (user, proof), context, way).await
         }
-        Step::TwoFactor => second_step::begin(kernel, client, &user, methods, (attempt.transport, &reservation)).await,
-        Step::EmailMfa => send_code(kernel, client, &user, attempt.transport, &reservation).await,
+        Step::TwoFactor => second_step::begin(kernel, client, (&user, methods), context, way).await,
+        Step::EmailMfa => send_code(kernel, client, &user, context, way).await,
         Step::EmailNotAvailable => {
             audit_stop(kernel, client, &user, "email_not_available", Some(&reservation)).await?;
             Err(LoginError::EmailNotAvailable)
         }
-    }?;
-    persons::keep(kernel, context.claim.as_ref(), &outcome).await?;
-    Ok(outcome)
+    }
 }
 
 /// Counts the attempt before anything is verified: for the account, and for the network unless the device is known.
@@ -323,8 +322,8 @@ async fn send_code(
     kernel: &Kernel,
     client: &Client,
     user: &User,
-    transport: Transport,
-    reservation: &Reservation,
+    context: &Context,
+    (transport, reservation): (Transport, &Reservation),
 ) -> Result<Outcome, LoginError> {
     let now = kernel.clock.now();
     let tx = kernel.db.write_tx().await?;
@@ -337,7 +336,8 @@ async fn send_code(
         return Err(LoginError::Throttled(wait));
     }
     let expires_at = now + kernel.config.email_mfa.validity();
-    let (row, login_id, login_token) = pending(kernel, client, user, (LoginState::EmailMfa, transport), expires_at);
+    let (row, login_id, login_token) =
+        pending(kernel, client, (user, context.claim.as_ref()), (LoginState::EmailMfa, transport), expires_at);
     store::insert(&*tx, row).await?;
     jobs::enqueue(&tx, kernel.clock.as_ref(), &SendLoginCode { login_id: login_id.0, send: 1 }).await?;
     let event = AuditEvent {

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Outcome, SignedIn, find_bound, open, pending, persons, refuse, reserve, start::Context};
+use super::{AnonymousClaim, Outcome, SignedIn, find_bound, open, pending, persons, refuse, reserve, start::Context};
 use crate::{
     audit::{self, AuditEvent},
     client::Client,
@@ -55,12 +55,13 @@ pub struct TwoFactorCompletion {
 pub(super) async fn begin(
     kernel: &Kernel,
     client: &Client,
-    user: &User,
-    methods: Vec<Method>,
+    (user, methods): (&User, Vec<Method>),
+    context: &Context,
     (transport, reservation): (Transport, &Reservation),
 ) -> Result<Outcome, LoginError> {
     let expires_at = kernel.clock.now() + kernel.config.login.two_factor();
-    let (row, login_id, login_token) = pending(kernel, client, user, (LoginState::TwoFactor, transport), expires_at);
+    let (row, login_id, login_token) =
+        pending(kernel, client, (user, context.claim.as_ref()), (LoginState::TwoFactor, transport), expires_at);
     let tx = kernel.db.write_tx().await?;
     lockout::succeed(kernel, &tx, reservation).await?;
     store::insert(&*tx, row).await?;
@@ -200,7 +201,7 @@ async fn finish(
     let proof = Proof::of([&["pwd"], amr].concat());
     let mut signed_in = open(kernel, &tx, client, (user, context), (proof, transport)).await?;
     signed_in.device = device;
-    persons::take(kernel, &tx, pending.id, &signed_in).await?;
+    persons::publish(kernel, &tx, AnonymousClaim::kept_with(&pending).as_ref(), &signed_in).await?;
     tx.commit().await?;
     Ok(signed_in)
 }
