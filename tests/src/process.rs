@@ -3,6 +3,7 @@
 use std::{
     path::{Path, PathBuf},
     process::Stdio,
+    sync::atomic::{AtomicU32, Ordering},
     time::{Duration, Instant},
 };
 
@@ -21,13 +22,21 @@ pub fn executable(name: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("{name} is missing beside {}: run `cargo build --workspace --bins`", test.display()))
 }
 
-/// A port that is free now.
+/// A port that is free now, and that this process gives to nobody else. It is below those that systems give to outgoing
+/// connections by themselves, one of which could otherwise take it before its server does.
 ///
 /// # Panics
 /// When there is none.
 #[must_use]
 pub fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a free port").port()
+    const FIRST: u32 = 20_000;
+    const COUNT: u32 = 12_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Processes that run side by side begin at different places.
+    let begin = std::process::id().wrapping_mul(97);
+    let ports = (0..COUNT).map(|_| FIRST + begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % COUNT);
+    let mut ports = ports.filter_map(|port| u16::try_from(port).ok());
+    ports.find(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_ok()).expect("a free port")
 }
 
 /// A client for processes of this machine.

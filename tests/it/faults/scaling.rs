@@ -120,5 +120,6 @@ async fn full_login_codes_overtake_a_hundred_thousand_notices() {
         .execute("UPDATE jobs SET state = 'cancelled', finished_at = 0 WHERE queue = 'notify' AND state <> 'done'")
         .await;
     stack.launch("notify");
+    stack.is_ready().await;
     stack.stop().await;
 }
