@@ -16,4 +16,4 @@ mod store;
 
 pub use flow::{replace, spend};
 pub use jobs::NotifyBackupCodeUsed;
-pub use store::{count_by_key, count_left, remove_all};
+pub use store::{COUNT_LEFT, count_by_key, remove_all};

@@ -33,11 +33,12 @@ pub(super) async fn consume<C: ConnectionTrait>(
     Ok(result.rows_affected == 1)
 }
 
+/// As a value on a row of `users`: how many codes the user has left.
+pub const COUNT_LEFT: &str =
+    "(SELECT COUNT(*) FROM backup_codes WHERE backup_codes.user_id = users.id AND backup_codes.used_at IS NULL)";
+
 /// How many codes the user has left.
-///
-/// # Errors
-/// When the database fails.
-pub async fn count_left<C: ConnectionTrait>(db: &C, user_id: UserId) -> Result<u64, DbErr> {
+pub(super) async fn count_left<C: ConnectionTrait>(db: &C, user_id: UserId) -> Result<u64, DbErr> {
     Entity::find().filter(Column::UserId.eq(user_id)).filter(Column::UsedAt.is_null()).count(db).await
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DbErr, Statement};
+use sea_orm::{ConnectionTrait as _, DbErr, Statement};
 use serde_json::json;
 
 use crate::{
@@ -43,15 +43,5 @@ pub async fn grant_bypass(
     Ok(until)
 }
 
-/// Whether the user has a bypass at this moment.
-///
-/// # Errors
-/// When the database fails; the step is then required.
-pub async fn has_bypass<C: ConnectionTrait>(db: &C, user_id: UserId, now: Timestamp) -> Result<bool, DbErr> {
-    let statement = Statement::from_sql_and_values(
-        db.get_database_backend(),
-        "SELECT 1 AS one FROM email_mfa_bypasses WHERE user_id = $1 AND until > $2",
-        [user_id.0.into(), now.0.into()],
-    );
-    db.query_one_raw(statement).await.map(|row| row.is_some())
-}
+/// As a value on a row of `users`: until when the user has a bypass, or had one.
+pub const BYPASS_UNTIL: &str = "(SELECT until FROM email_mfa_bypasses WHERE email_mfa_bypasses.user_id = users.id)";

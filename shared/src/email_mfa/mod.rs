@@ -14,7 +14,7 @@ mod config;
 mod jobs;
 mod proof;
 
-pub use bypass::{grant_bypass, has_bypass};
+pub use bypass::{BYPASS_UNTIL, grant_bypass};
 pub use config::EmailMfaConfig;
 pub use jobs::SendLoginCode;
 pub use proof::Attempt;

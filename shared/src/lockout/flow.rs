@@ -144,7 +144,7 @@ pub async fn reserve(
     let counted = if limit.count > 0 {
         store::reserve(db, (&client_key, &streak_key), (limit.count, now + window), now).await?
     } else if config.in_a_row > 0 {
-        store::Counted::unlimited(store::in_a_row(db, &streak_key).await?)
+        store::Counted::unlimited(store::in_a_row(kernel.db.reader(), &streak_key).await?)
     } else {
         store::Counted::unlimited(0)
     };

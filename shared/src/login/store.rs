@@ -1,12 +1,65 @@
 //! Queries on `logins`.
 
+use std::sync::LazyLock;
+
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult as _, QueryFilter, QuerySelect, QueryTrait,
+    Statement,
     sea_query::{Expr, ExprTrait},
 };
 
 use super::entity::{ActiveModel, Column, Entity, LoginId, LoginState, Model};
-use crate::clock::Timestamp;
+use crate::{
+    clock::Timestamp,
+    email_mfa,
+    kernel::Kernel,
+    mail,
+    password::{self, StoredPassword},
+    two_factor,
+    users::{Email, User},
+};
+
+/// Who may be behind an address, and what decides what follows a right password.
+pub(super) struct Candidate {
+    /// The user.
+    pub user: User,
+    /// Their password, if they have one.
+    pub stored: Option<StoredPassword>,
+    /// Their second factors.
+    pub two_factor: two_factor::Status,
+    /// The last mail to them was refused by their server.
+    pub mail_is_suppressed: bool,
+    /// Until when an administrator waived the e-mail step.
+    pub bypass_until: Option<Timestamp>,
+}
+
+/// All columns of a [`Candidate`].
+static CANDIDATE: LazyLock<String> = LazyLock::new(|| {
+    format!(
+        "SELECT users.*, passwords.phc, passwords.key_id, {}, {} AS mail_is_suppressed, {} AS bypass_until
+         FROM users LEFT JOIN passwords ON passwords.user_id = users.id WHERE users.email_normalised = $3",
+        *two_factor::ENROLLED,
+        mail::IS_SUPPRESSED,
+        email_mfa::BYPASS_UNTIL
+    )
+});
+
+/// The candidate with this address. One statement at one moment: what is enrolled belongs to the epoch that it is read
+/// with, and an address that nobody has costs the same.
+pub(super) async fn find_candidate(kernel: &Kernel, email: &Email) -> Result<Option<Candidate>, DbErr> {
+    let db = kernel.db.reader();
+    let [recipient, since] = mail::suppression_of(kernel, email.normalised());
+    let values = [recipient, since, email.normalised().into()];
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), CANDIDATE.as_str(), values);
+    let Some(row) = db.query_one_raw(statement).await? else { return Ok(None) };
+    Ok(Some(Candidate {
+        user: User::from_query_result(&row, "")?,
+        stored: password::stored_in(&row)?,
+        two_factor: two_factor::status_in(&row)?,
+        mail_is_suppressed: row.try_get("", "mail_is_suppressed")?,
+        bypass_until: row.try_get::<Option<i64>>("", "bypass_until")?.map(Timestamp),
+    }))
+}
 
 pub(super) async fn insert<C: ConnectionTrait>(db: &C, row: ActiveModel) -> Result<(), DbErr> {
     Entity::insert(row).exec_without_returning(db).await.map(|_| ())

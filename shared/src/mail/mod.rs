@@ -9,7 +9,7 @@ pub use config::{MailConfig, MailRoute};
 pub use jobs::SendTestMail;
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DbErr, Statement};
+use sea_orm::{ConnectionTrait, DbErr, Statement, Value};
 
 use crate::{fault::ProblemKind, kernel::Kernel, rate_limit};
 
@@ -50,16 +50,22 @@ pub fn recipient_hash(kernel: &Kernel, recipient: &str) -> Vec<u8> {
     kernel.keys.blind("mail_recipient", &[recipient.as_bytes()]).to_vec()
 }
 
+/// As a condition: the server of the recipient of [`suppression_of`], which is `$1` and `$2`, refused a mail for good lately.
+pub const IS_SUPPRESSED: &str =
+    "EXISTS (SELECT 1 FROM mail_deliveries WHERE recipient_hash = $1 AND state = 'rejected' AND created_at > $2)";
+
+/// The values of [`IS_SUPPRESSED`] for a normalised address.
+#[must_use]
+pub fn suppression_of(kernel: &Kernel, recipient: &str) -> [Value; 2] {
+    [recipient_hash(kernel, recipient).into(), (kernel.clock.now() - SUPPRESSION).0.into()]
+}
+
 /// Whether the server of `recipient` (a normalised address) refused a mail for good lately.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn is_suppressed<C: ConnectionTrait>(db: &C, kernel: &Kernel, recipient: &str) -> Result<bool, DbErr> {
-    let since = kernel.clock.now() - SUPPRESSION;
-    let statement = Statement::from_sql_and_values(
-        db.get_database_backend(),
-        "SELECT 1 AS one FROM mail_deliveries WHERE recipient_hash = $1 AND state = 'rejected' AND created_at > $2 LIMIT 1",
-        [recipient_hash(kernel, recipient).into(), since.0.into()],
-    );
+    let sql = format!("SELECT 1 AS one WHERE {IS_SUPPRESSED}");
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, suppression_of(kernel, recipient));
     db.query_one_raw(statement).await.map(|row| row.is_some())
 }

@@ -31,4 +31,4 @@ pub use flow::{
     start_registration, start_second_factor, verify_second_factor,
 };
 pub use jobs::{NotifyPasskeyAdded, NotifyPasskeyCloned, NotifyPasskeyRemoved, SweepPasskeyCeremonies};
-pub use store::{exist, find, list};
+pub use store::{EXIST, exist, find, list};

@@ -50,6 +50,9 @@ pub async fn list<C: ConnectionTrait>(
     query.all(db).await
 }
 
+/// As a condition on a row of `users`: the user has a passkey.
+pub const EXIST: &str = "EXISTS (SELECT 1 FROM passkeys WHERE passkeys.user_id = users.id)";
+
 /// Whether a user has a passkey.
 ///
 /// # Errors

@@ -25,4 +25,4 @@ pub use flow::{change, validate};
 pub use jobs::NotifyPasswordChanged;
 pub use phc::StoredPassword;
 pub use pool::{HashPool, Overloaded, PoolError, Ticket, Verification};
-pub use store::{count_by_key, find, find_with_user, remove, set, upgrade};
+pub use store::{count_by_key, find, remove, set, stored_in, upgrade};

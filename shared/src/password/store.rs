@@ -2,7 +2,7 @@
 
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult, QueryFilter, QuerySelect, Statement,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryResult, QuerySelect,
     sea_query::{Expr, OnConflict},
 };
 
@@ -10,10 +10,7 @@ use super::{
     StoredPassword,
     entity::{ActiveModel, Column, Entity},
 };
-use crate::{
-    clock::Timestamp,
-    users::{Email, User, UserId},
-};
+use crate::{clock::Timestamp, users::UserId};
 
 /// The stored password of a user.
 ///
@@ -24,26 +21,13 @@ pub async fn find<C: ConnectionTrait>(db: &C, user_id: UserId) -> Result<Option<
     Ok(row.map(|row| StoredPassword { phc: row.phc, key_id: row.key_id }))
 }
 
-/// The user with this address and their stored password, in one query.
+/// The stored password in a row of a query that selects `phc` and `key_id` of an outer join with `passwords`.
 ///
 /// # Errors
-/// When the database fails.
-pub async fn find_with_user<C: ConnectionTrait>(
-    db: &C,
-    email: &Email,
-) -> Result<Option<(User, Option<StoredPassword>)>, DbErr> {
-    let statement = Statement::from_sql_and_values(
-        db.get_database_backend(),
-        "SELECT users.*, passwords.phc, passwords.key_id FROM users
-         LEFT JOIN passwords ON passwords.user_id = users.id WHERE users.email_normalised = $1",
-        [email.normalised().into()],
-    );
-    let Some(row) = db.query_one_raw(statement).await? else { return Ok(None) };
-    let stored = match (row.try_get("", "phc")?, row.try_get("", "key_id")?) {
-        (Some(phc), Some(key_id)) => Some(StoredPassword { phc, key_id }),
-        _ => None,
-    };
-    Ok(Some((User::from_query_result(&row, "")?, stored)))
+/// When a column is missing.
+pub fn stored_in(row: &QueryResult) -> Result<Option<StoredPassword>, DbErr> {
+    let stored: (Option<String>, Option<String>) = (row.try_get("", "phc")?, row.try_get("", "key_id")?);
+    Ok(stored.0.zip(stored.1).map(|(phc, key_id)| StoredPassword { phc, key_id }))
 }
 
 /// Sets or replaces the password of a user.

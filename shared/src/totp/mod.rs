@@ -18,4 +18,4 @@ mod store;
 pub use config::TotpConfig;
 pub use flow::{Refusal, Setup, begin, confirm, is_enabled, remove, reseal, verify};
 pub use jobs::{NotifyTotpDisabled, NotifyTotpEnabled, ResealSecrets};
-pub use store::count_by_key;
+pub use store::{IS_ENABLED, count_by_key};

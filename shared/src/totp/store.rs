@@ -14,6 +14,10 @@ pub(super) async fn find<C: ConnectionTrait>(db: &C, user_id: UserId) -> Result<
     Entity::find_by_id(user_id).one(db).await
 }
 
+/// As a condition on a row of `users`: the user has an app in force.
+pub const IS_ENABLED: &str =
+    "EXISTS (SELECT 1 FROM totps WHERE totps.user_id = users.id AND totps.enabled_at IS NOT NULL)";
+
 pub(super) async fn is_enabled<C: ConnectionTrait>(db: &C, user_id: UserId) -> Result<bool, DbErr> {
     let enabled = Entity::find_by_id(user_id).filter(Column::EnabledAt.is_not_null());
     enabled.count(db).await.map(|count| count > 0)

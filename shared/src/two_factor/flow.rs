@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DbErr};
+use sea_orm::DbErr;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{NotifyTwoFactorPasskeys, TwoFactorError, store};
+use super::{
+    NotifyTwoFactorPasskeys, TwoFactorError,
+    status::{methods, status},
+    store,
+};
 use crate::{
     audit::{self, AuditEvent, Outcome},
     backup_codes,
@@ -81,48 +85,6 @@ impl Offer {
             Self::BackupCode(_) => Method::BackupCode,
         }
     }
-}
-
-/// What of second factors a user has.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Status {
-    /// What passes the two-factor step; empty without a second factor.
-    pub methods: Vec<Method>,
-    /// Backup codes that were not used.
-    pub backup_codes_left: u64,
-    /// Whether passkeys are to be a second factor.
-    pub are_passkeys_enabled: bool,
-}
-
-/// What passes the two-factor step for this user; empty without a second factor.
-///
-/// # Errors
-/// When the database fails.
-pub async fn methods<C: ConnectionTrait>(db: &C, user_id: UserId) -> Result<Vec<Method>, DbErr> {
-    status(db, user_id).await.map(|status| status.methods)
-}
-
-/// What of second factors this user has.
-///
-/// # Errors
-/// When the database fails.
-pub async fn status<C: ConnectionTrait>(db: &C, user_id: UserId) -> Result<Status, DbErr> {
-    let mut methods = Vec::new();
-    if totp::is_enabled(db, user_id).await? {
-        methods.push(Method::Totp);
-    }
-    let are_passkeys_enabled = store::are_passkeys_enabled(db, user_id).await?;
-    if are_passkeys_enabled && passkey::exist(db, user_id).await? {
-        methods.push(Method::Passkey);
-    }
-    if methods.is_empty() {
-        return Ok(Status { methods, backup_codes_left: 0, are_passkeys_enabled });
-    }
-    let backup_codes_left = backup_codes::count_left(db, user_id).await?;
-    if backup_codes_left > 0 {
-        methods.push(Method::BackupCode);
-    }
-    Ok(Status { methods, backup_codes_left, are_passkeys_enabled })
 }
 
 /// The limits that all ways to try a code share, per user.

@@ -13,7 +13,7 @@ use crate::{
     client::Client,
     clock::Timestamp,
     devices, domains,
-    email_mfa::{self, SendLoginCode},
+    email_mfa::SendLoginCode,
     email_verification::{self, EmailVerificationError},
     enforcement::EMAIL_MFA,
     jobs,
@@ -23,14 +23,12 @@ use crate::{
         LoginError, LoginId,
         entity::LoginState,
         step::{self, Facts, Step},
-        store,
+        store::{self, Candidate},
     },
-    mail,
     password::{self, HashPool, Ticket},
     rate_limit::{self, Verdict},
     secret::Redacted,
     sessions::{Principal, Proof, Transport},
-    two_factor::{self, Method},
     users::{self, Email, User},
 };
 
@@ -112,17 +110,17 @@ pub async fn start(
             return Err(err);
         }
     };
-    let Some((user, upgrade)) = found else { return refuse(kernel, client, email.as_ref(), &reservation).await };
+    let Some((candidate, upgrade)) = found else { return refuse(kernel, client, email.as_ref(), &reservation).await };
     if let Some((before, after)) = upgrade {
         let tx = kernel.db.write_tx().await?;
-        password::upgrade(&*tx, user.id, &before, after).await?;
+        password::upgrade(&*tx, candidate.user.id, &before, after).await?;
         tx.commit().await?;
     }
-    let methods = two_factor::methods(kernel.db.reader(), user.id).await?;
-    let trusted_method = trusted_method(kernel, &user, &methods, context).await?;
-    let facts = facts(kernel, &user, (&methods, trusted_method), context).await?;
+    let trusted_method = trusted_method(kernel, &candidate, context).await?;
+    let next = step::next(facts(kernel, &candidate, trusted_method, context));
+    let (user, methods) = (candidate.user, candidate.two_factor.methods);
     let way = (attempt.transport, &reservation);
-    match step::next(facts) {
+    match next {
         Step::VerifyEmail => ask_for_proof(kernel, client, &user, Some(&reservation)).await,
         Step::SignIn => {
             let proof = proof(&user, trusted_method, context);
@@ -171,25 +169,25 @@ async fn count_network(kernel: &Kernel, client: &Client) -> Result<(), LoginErro
 
 type Upgrade = (password::StoredPassword, password::StoredPassword);
 
-/// The user, if the password is theirs. Unknown and disabled users cost the same hash and the same queries.
+/// The candidate, if the password is theirs. Unknown and disabled users cost the same hash and the same queries.
 async fn verify(
     kernel: &Kernel,
     ticket: Ticket,
     email: Option<&Email>,
     password: &str,
-) -> Result<Option<(User, Option<Upgrade>)>, LoginError> {
-    let found = match email {
-        Some(email) => password::find_with_user(kernel.db.reader(), email).await?,
+) -> Result<Option<(Candidate, Option<Upgrade>)>, LoginError> {
+    let candidate = match email {
+        Some(email) => store::find_candidate(kernel, email).await?,
         None => None,
     };
-    let (user, stored) = found.map_or((None, None), |(user, stored)| (Some(user), stored));
     if password.len() > kernel.config.password.max_bytes {
         // No stored password is that long; the hash would only cost time.
         return Ok(None);
     }
+    let stored = candidate.as_ref().and_then(|candidate| candidate.stored.clone());
     let found = ticket.verify(stored.clone(), password).await?;
-    let user = user.filter(|user| found.is_right && user.is_active());
-    Ok(user.map(|user| (user, stored.zip(found.upgrade))))
+    let candidate = candidate.filter(|candidate| found.is_right && candidate.user.is_active());
+    Ok(candidate.map(|candidate| (candidate, stored.zip(found.upgrade))))
 }
 
 async fn refuse(
@@ -219,10 +217,10 @@ async fn refuse(
 /// The method of the second step that this browser is trusted for.
 async fn trusted_method(
     kernel: &Kernel,
-    user: &User,
-    methods: &[Method],
+    candidate: &Candidate,
     context: &Context,
 ) -> Result<Option<&'static str>, DbErr> {
+    let (user, methods) = (&candidate.user, &candidate.two_factor.methods);
     let device_token = context.device_token.as_ref().map(|token| token.expose().as_str());
     let rememberable = methods.iter().filter(|method| method.is_rememberable()).map(|method| method.as_str());
     let skippable: Vec<_> = if methods.is_empty() { vec![EMAIL_MFA] } else { rememberable.collect() };
@@ -245,22 +243,16 @@ fn proof(user: &User, trusted_method: Option<&'static str>, context: &Context) -
     Proof { amr: vec!["pwd"], remembered_method }
 }
 
-async fn facts(
-    kernel: &Kernel,
-    user: &User,
-    (methods, trusted_method): (&[Method], Option<&'static str>),
-    context: &Context,
-) -> Result<Facts, DbErr> {
-    let db = kernel.db.reader();
-    Ok(Facts {
-        is_verified: user.is_verified(),
+fn facts(kernel: &Kernel, candidate: &Candidate, trusted_method: Option<&'static str>, context: &Context) -> Facts {
+    Facts {
+        is_verified: candidate.user.is_verified(),
         mail_is_available: kernel.config.mail.is_available(),
-        mail_is_suppressed: mail::is_suppressed(db, kernel, &user.email_normalised).await?,
-        is_reauthentication: context.live.as_ref().is_some_and(|live| live.user.id == user.id),
-        has_second_factor: !methods.is_empty(),
+        mail_is_suppressed: candidate.mail_is_suppressed,
+        is_reauthentication: context.live.as_ref().is_some_and(|live| live.user.id == candidate.user.id),
+        has_second_factor: !candidate.two_factor.methods.is_empty(),
         device_is_trusted: trusted_method.is_some(),
-        has_bypass: email_mfa::has_bypass(db, user.id, kernel.clock.now()).await?,
-    })
+        has_bypass: candidate.bypass_until.is_some_and(|until| until > kernel.clock.now()),
+    }
 }
 
 pub(super) async fn ask_for_proof(
