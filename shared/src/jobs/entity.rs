@@ -1,6 +1,6 @@
 //! Table `jobs`.
 
-use sea_orm::entity::prelude::*;
+use sea_orm::{entity::prelude::*, sea_query::ExprTrait as _};
 
 use crate::clock::Timestamp;
 
@@ -45,6 +45,14 @@ impl JobState {
             Self::Expired => "expired",
             Self::Cancelled => "cancelled",
         }
+    }
+
+    /// The condition that a job is in one of these, written as constants: the indexes are partial, and a bound value would
+    /// have SQLite prepare the statement anew at every execution to see whether one of them applies.
+    #[must_use]
+    pub fn any_of(states: &[Self]) -> Expr {
+        let constants = states.iter().map(|state| Expr::Constant(state.as_str().into()));
+        Expr::col((Entity, Column::State)).is_in(constants)
     }
 
     /// Whether nothing more happens by itself.

@@ -32,7 +32,7 @@ pub struct Filter {
 pub async fn list<C: ConnectionTrait>(db: &C, filter: &Filter, limit: u64) -> Result<Vec<Model>, DbErr> {
     let mut query = Entity::find();
     if let Some(state) = filter.state {
-        query = query.filter(Column::State.eq(state));
+        query = query.filter(JobState::any_of(&[state]));
     }
     if let Some(queue) = &filter.queue {
         query = query.filter(Column::Queue.eq(queue.as_str()));
@@ -66,7 +66,7 @@ pub async fn retry<C: ConnectionTrait>(db: &C, id: JobId, now: Timestamp) -> Res
         .col_expr(Column::RunAt, Expr::value(now))
         .col_expr(Column::FinishedAt, Expr::value(Option::<Timestamp>::None))
         .filter(Column::Id.eq(id))
-        .filter(Column::State.is_in([JobState::Dead, JobState::Cancelled]))
+        .filter(JobState::any_of(&[JobState::Dead, JobState::Cancelled]))
         .filter(Column::ExpiresAt.is_null().or(Column::ExpiresAt.gt(now)))
         .exec(db)
         .await?;
@@ -82,7 +82,7 @@ pub async fn cancel<C: ConnectionTrait>(db: &C, id: JobId, now: Timestamp) -> Re
         .col_expr(Column::State, Expr::value(JobState::Cancelled.to_value()))
         .col_expr(Column::FinishedAt, Expr::value(now))
         .filter(Column::Id.eq(id))
-        .filter(Column::State.is_in([JobState::Queued, JobState::Dispatched, JobState::Retrying]))
+        .filter(JobState::any_of(&[JobState::Queued, JobState::Dispatched, JobState::Retrying]))
         .exec(db)
         .await?;
     Ok(result.rows_affected == 1)

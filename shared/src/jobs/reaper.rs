@@ -70,7 +70,7 @@ pub async fn pass(kernel: &Kernel, retry_of: impl Fn(&str) -> Retry) -> Result<R
 
 async fn abandoned<C: ConnectionTrait>(db: &C, now: Timestamp) -> Result<Vec<Model>, DbErr> {
     Entity::find()
-        .filter(Column::State.eq(JobState::Running))
+        .filter(JobState::any_of(&[JobState::Running]))
         .filter(Column::LeaseUntil.lt(now))
         .order_by_asc(Column::LeaseUntil)
         .limit(BATCH)
@@ -84,7 +84,7 @@ async fn redispatch<C: ConnectionTrait>(db: &C, stale: Timestamp) -> Result<u64,
     let waited = Expr::col(Column::DispatchedAt).sub(Expr::col(Column::RunAt));
     let result = Entity::update_many()
         .col_expr(Column::State, Expr::value(JobState::Queued.to_value()))
-        .filter(Column::State.eq(JobState::Dispatched))
+        .filter(JobState::any_of(&[JobState::Dispatched]))
         .filter(Column::DispatchedAt.lt(stale))
         .filter(Expr::col(Column::DispatchedAt).add(waited).lt(stale))
         .exec(db)
@@ -97,7 +97,7 @@ async fn expire<C: ConnectionTrait>(db: &C, now: Timestamp) -> Result<u64, DbErr
     let result = Entity::update_many()
         .col_expr(Column::State, Expr::value(JobState::Expired.to_value()))
         .col_expr(Column::FinishedAt, Expr::value(now))
-        .filter(Column::State.is_in([JobState::Queued, JobState::Dispatched, JobState::Retrying]))
+        .filter(JobState::any_of(&[JobState::Queued, JobState::Dispatched, JobState::Retrying]))
         .filter(Column::ExpiresAt.lte(now))
         .exec(db)
         .await?;
@@ -113,12 +113,12 @@ pub async fn after_restart(kernel: &Kernel) -> Result<(), DbErr> {
     let tx = kernel.db.write_tx().await?;
     Entity::update_many()
         .col_expr(Column::State, Expr::value(JobState::Queued.to_value()))
-        .filter(Column::State.eq(JobState::Dispatched))
+        .filter(JobState::any_of(&[JobState::Dispatched]))
         .exec(&*tx)
         .await?;
     Entity::update_many()
         .col_expr(Column::LeaseUntil, Expr::value(Timestamp(0)))
-        .filter(Column::State.eq(JobState::Running))
+        .filter(JobState::any_of(&[JobState::Running]))
         .exec(&*tx)
         .await?;
     lease::end_all(&*tx).await?;
@@ -134,7 +134,7 @@ pub async fn undeliverable(kernel: &Kernel, id: super::JobId) -> Result<(), DbEr
     Entity::update_many()
         .col_expr(Column::State, Expr::value(JobState::Queued.to_value()))
         .filter(Column::Id.eq(id))
-        .filter(Column::State.eq(JobState::Dispatched))
+        .filter(JobState::any_of(&[JobState::Dispatched]))
         .exec(&*tx)
         .await?;
     tx.commit().await?;

@@ -52,8 +52,8 @@ pub async fn claim<C: ConnectionTrait>(
     lease: Duration,
 ) -> Result<Vec<Claim>, DbErr> {
     let may_run = Condition::any()
-        .add(Column::State.eq(JobState::Dispatched))
-        .add(Column::State.is_in([JobState::Queued, JobState::Retrying]).and(Column::RunAt.lte(now)));
+        .add(JobState::any_of(&[JobState::Dispatched]))
+        .add(JobState::any_of(&[JobState::Queued, JobState::Retrying]).and(Column::RunAt.lte(now)));
     let claimed = Entity::update_many()
         .col_expr(Column::State, Expr::value(JobState::Running.to_value()))
         .col_expr(Column::Attempt, Expr::col(Column::Attempt).add(1))
@@ -167,7 +167,7 @@ pub async fn finish<C: ConnectionTrait>(db: &C, claim: &Claim, now: Timestamp, e
     let result = statement
         .filter(Column::Id.eq(claim.id))
         .filter(Column::Fence.eq(claim.fence))
-        .filter(Column::State.eq(JobState::Running))
+        .filter(JobState::any_of(&[JobState::Running]))
         .exec(db)
         .await?;
     Ok(result.rows_affected == 1)

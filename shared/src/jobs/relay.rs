@@ -125,7 +125,7 @@ async fn pass_queue(kernel: &Kernel, broker: &dyn Broker, queue: Queue) -> Resul
 async fn due<C: ConnectionTrait>(db: &C, kernel: &Kernel, queue: Queue, lock: bool) -> Result<Vec<Model>, DbErr> {
     let mut query = Entity::find()
         .filter(Column::Queue.eq(queue.as_str()))
-        .filter(Column::State.is_in([JobState::Queued, JobState::Retrying]))
+        .filter(JobState::any_of(&[JobState::Queued, JobState::Retrying]))
         .filter(Column::RunAt.lte(kernel.clock.now()))
         .order_by_asc(Column::RunAt)
         .limit(kernel.config.jobs.relay_batch);
@@ -211,7 +211,7 @@ async fn mark<C: ConnectionTrait>(db: &C, now: Timestamp, confirmed: Vec<JobId>)
         .col_expr(Column::State, Expr::value(JobState::Dispatched.as_str()))
         .col_expr(Column::DispatchedAt, Expr::value(now))
         .filter(Column::Id.is_in(confirmed))
-        .filter(Column::State.is_in([JobState::Queued, JobState::Retrying]))
+        .filter(JobState::any_of(&[JobState::Queued, JobState::Retrying]))
         .exec(db)
         .await
         .map(|_| ())

@@ -38,7 +38,7 @@ pub async fn finished<C: ConnectionTrait>(db: &C, before: Timestamp, batch: u64)
     let old = Entity::find()
         .select_only()
         .column(Column::Id)
-        .filter(Column::State.is_in([JobState::Done, JobState::Expired, JobState::Cancelled]))
+        .filter(JobState::any_of(&[JobState::Done, JobState::Expired, JobState::Cancelled]))
         .filter(Column::FinishedAt.lt(before))
         .limit(batch)
         .into_query();
