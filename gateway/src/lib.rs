@@ -41,9 +41,10 @@ use serde_json::Value;
 
 use crate::{
     middleware::{
-        access_log::AccessLog, client::IdentifyClient, csrf::RefuseForeign, diagnose::Diagnose, edge::Edge,
-        idempotency::Idempotency, key_trace::KeyTrace, limits::Limits, panic::CatchPanic, path::NormalisePath,
-        request_id::AssignRequestId, security_headers::SecurityHeaders, timeout::Timeout,
+        access_log::AccessLog, audit_failures::AuditFailures, client::IdentifyClient, csrf::RefuseForeign,
+        diagnose::Diagnose, edge::Edge, idempotency::Idempotency, key_trace::KeyTrace, limits::Limits,
+        panic::CatchPanic, path::NormalisePath, request_id::AssignRequestId, security_headers::SecurityHeaders,
+        timeout::Timeout,
     },
     operations::Operations,
 };
@@ -83,6 +84,7 @@ fn guard(routes: Route, document: &Value, state: AppState) -> BoxEndpoint<'stati
     // From the inside out; see `middleware` for the same list from the outside in.
     let guarded = routes
         .with(Idempotency)
+        .with(AuditFailures)
         .with(Diagnose(Arc::clone(&operations)))
         .with(KeyTrace)
         .with(RefuseForeign { public_origin: http.origin() })

@@ -49,6 +49,7 @@ mod m20261126_000606_create_person_tombstones;
 mod m20261126_000607_create_ingestion_warnings;
 mod m20261126_000608_add_login_claims;
 mod m20261126_000609_create_identify_verifications;
+mod m20261126_000701_add_secret_key_exposure;
 
 use sea_orm_migration::{
     prelude::*,
@@ -107,6 +108,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000607_create_ingestion_warnings::Migration),
             Box::new(m20261126_000608_add_login_claims::Migration),
             Box::new(m20261126_000609_create_identify_verifications::Migration),
+            Box::new(m20261126_000701_add_secret_key_exposure::Migration),
         ]
     }
 }

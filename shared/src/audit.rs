@@ -5,6 +5,8 @@
 //! What happens in an organization carries its id ([`record_in`]) and is what its admins see ([`page`]). Everything else
 //! a user does, such as signing in, belongs to the user and to no organization.
 
+use std::{cell::Cell, future::Future};
+
 use sea_orm::{ActiveValue::Set, ConnectionTrait, DbErr, EntityTrait, QueryOrder, QuerySelect, entity::prelude::*};
 use serde_json::Value;
 
@@ -84,6 +86,20 @@ mod entity {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
+tokio::task_local! {
+    /// Whether a failure was recorded; see [`watch`].
+    static HAS_FAILURE: Cell<bool>;
+}
+
+/// Runs what a request does; says whether it recorded a failure.
+pub async fn watch<T>(work: impl Future<Output = T>) -> (T, bool) {
+    let watched = async {
+        let done = work.await;
+        (done, HAS_FAILURE.with(Cell::get))
+    };
+    HAS_FAILURE.scope(Cell::new(false), watched).await
+}
+
 /// Writes one audit row and returns its id.
 ///
 /// # Errors
@@ -124,7 +140,12 @@ async fn insert<C: ConnectionTrait>(
         request_id: Set(event.client.map(|client| client.request_id)),
         detail: Set(event.detail.to_string()),
     };
-    entity::Entity::insert(row).exec_without_returning(db).await.map(|_| id)
+    entity::Entity::insert(row).exec_without_returning(db).await?;
+    if event.outcome == Outcome::Failure {
+        // Outside of a request nobody asks.
+        let _ = HAS_FAILURE.try_with(|has| has.set(true));
+    }
+    Ok(id)
 }
 
 /// One audited action, as read back.

@@ -105,6 +105,7 @@ pub const CATALOG: &[CatalogEntry] = &[
     entry::<persons::SweepEvents>(),
     entry::<recovery::SendResetLink>(),
     entry::<recovery::SweepResets>(),
+    entry::<secret_keys::NotifySecretKeyExposed>(),
     entry::<sessions::SweepEndedSessions>(),
     entry::<signup::SendExistingAccountNotice>(),
     entry::<totp::NotifyTotpDisabled>(),

@@ -8,6 +8,7 @@
 
 use std::{collections::BTreeMap, fs};
 
+use gateway::security::enforcement::SETUP_OPERATIONS;
 use harness::{Answer, Caller, Settings, TestApp, UNLIMITED, client, generate::tree};
 use poem::http::Method;
 use sea_orm::{ConnectionTrait, Statement};
@@ -28,21 +29,27 @@ use uuid::Uuid;
 const UNOWNED: [&str; 1] = ["job_id"];
 
 /// An operation of the API document.
-struct Operation {
-    id: String,
-    method: Method,
-    template: String,
+pub struct Operation {
+    pub id: String,
+    pub method: Method,
+    pub template: String,
     body: Option<Value>,
-    is_public: bool,
+    pub is_public: bool,
 }
 
 impl Operation {
-    fn parameters(&self) -> Vec<&str> {
+    pub fn parameters(&self) -> Vec<&str> {
         let names = self.template.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}'));
         names.collect()
     }
 
-    async fn call(&self, document: &Value, caller: &Caller<'_>, world: &World) -> Answer {
+    pub async fn call(&self, document: &Value, caller: &Caller<'_>, world: &World) -> Answer {
+        let body = self.body.as_ref().map(|schema| sample(document, schema, "", world));
+        self.send(caller, world, body).await
+    }
+
+    /// Calls it with this body.
+    pub async fn send(&self, caller: &Caller<'_>, world: &World, body: Option<Value>) -> Answer {
         let part = |part: &str| match part.strip_prefix('{').and_then(|name| name.strip_suffix('}')) {
             Some(name) => world.id(name),
             None => part.to_owned(),
@@ -51,15 +58,12 @@ impl Operation {
         if self.id == "exportAuditEvents" {
             path.push_str("?format=csv");
         }
-        let body = self.body.as_ref().map(|schema| {
-            let sample = sample(document, schema, "", world);
-            ("application/json", sample.to_string())
-        });
+        let body = body.map(|body| ("application/json", body.to_string()));
         caller.send(self.method.clone(), &path, body).await
     }
 }
 
-fn operations(document: &Value) -> Vec<Operation> {
+pub fn operations(document: &Value) -> Vec<Operation> {
     let mut operations = Vec::new();
     for (path, methods) in document["paths"].as_object().into_iter().flatten() {
         for (method, operation) in methods.as_object().into_iter().flatten() {
@@ -78,7 +82,7 @@ fn operations(document: &Value) -> Vec<Operation> {
 }
 
 /// A body that the operation reads: what is required, with plausible values.
-fn sample(document: &Value, schema: &Value, name: &str, world: &World) -> Value {
+pub fn sample(document: &Value, schema: &Value, name: &str, world: &World) -> Value {
     if let Some(reference) = schema["$ref"].as_str() {
         let target = document.pointer(reference.trim_start_matches('#')).expect("a component");
         return sample(document, target, name, world);
@@ -127,17 +131,19 @@ fn table() -> Table {
 }
 
 /// The users of all cases.
-struct Cast {
-    owner: User,
+pub struct Cast {
+    pub owner: User,
     admin: User,
     member: User,
-    target: User,
+    pub target: User,
     stranger: User,
-    operator: User,
+    pub operator: User,
+    /// Has no second factor; see [`demand_two_factor`].
+    pub newcomer: User,
 }
 
 impl Cast {
-    async fn of(app: &TestApp) -> Self {
+    pub async fn of(app: &TestApp) -> Self {
         Self {
             owner: app.add_user("owner@example.test").await,
             admin: app.add_user("admin@example.test").await,
@@ -145,11 +151,12 @@ impl Cast {
             target: app.add_user("target@example.test").await,
             stranger: app.add_user("stranger@example.test").await,
             operator: app.add_instance_admin("operator@example.test").await,
+            newcomer: app.add_user("newcomer@example.test").await,
         }
     }
 
     /// What a column of the table presents in this world: a fresh bearer token, or nothing.
-    async fn credential(&self, app: &TestApp, column: &str, world: &World) -> Option<String> {
+    pub async fn credential(&self, app: &TestApp, column: &str, world: &World) -> Option<String> {
         let user = match column {
             "none" => return None,
             // Keys of the owner: for everything, for events only, and for everything of another organization.
@@ -165,6 +172,7 @@ impl Cast {
             "admin" => &self.admin,
             "owner" => &self.owner,
             "instance_admin" => &self.operator,
+            "setup_only" => &self.newcomer,
             other => panic!("tests/authorization.txt has a column {other:?} that this test cannot play"),
         };
         Some(app.open_session(&app.user(&user.email).await).await)
@@ -189,12 +197,12 @@ impl Cast {
 }
 
 /// An organization and what belongs to it and to its owner, by the names of path parameters.
-struct World {
+pub struct World {
     ids: BTreeMap<&'static str, String>,
 }
 
 impl World {
-    async fn create(app: &TestApp, owner: &User, others: &[(&User, Role)], target: &User) -> Self {
+    pub async fn create(app: &TestApp, owner: &User, others: &[(&User, Role)], target: &User) -> Self {
         let (kernel, now) = (&app.kernel, app.now());
         let owner = &app.user(&owner.email).await;
         let tx = kernel.db.write_tx().await.expect("a transaction");
@@ -229,12 +237,12 @@ impl World {
     }
 
     /// The id of this kind; one that nothing has where there is none.
-    fn id(&self, name: &str) -> String {
+    pub fn id(&self, name: &str) -> String {
         self.ids.get(name).cloned().unwrap_or_else(|| ids::next().to_string())
     }
 
     /// The same with another world's id, or with one that nothing has.
-    fn with(&self, name: &str, other: Option<&Self>) -> Self {
+    pub fn with(&self, name: &str, other: Option<&Self>) -> Self {
         let mut ids = self.ids.clone();
         ids.retain(|known, _| *known != name);
         if let Some((known, id)) = other.and_then(|other| other.ids.get_key_value(name)) {
@@ -274,7 +282,16 @@ async fn other_session(app: &TestApp, owner: &User) -> String {
     page["items"][1]["id"].as_str().expect("an id").to_owned()
 }
 
-async fn app() -> TestApp {
+/// Lets the organization of this world demand a second factor that mailed codes are none of, or no longer.
+pub async fn demand_two_factor(app: &TestApp, world: &World, is_demanded: bool) {
+    let sql = "UPDATE organizations SET enforces_two_factor = $2, allows_email_mfa = FALSE WHERE id = $1";
+    let id: Uuid = world.id("organization_id").parse().expect("an id");
+    let statement = Statement::from_sql_and_values(app.kernel.db.engine(), sql, [id.into(), is_demanded.into()]);
+    let changed = app.kernel.db.writer().execute_raw(statement).await.expect("an organization");
+    assert_eq!(changed.rows_affected(), 1);
+}
+
+pub async fn app() -> TestApp {
     let app = TestApp::with(Settings::with(|config| {
         config.invites.per_address = UNLIMITED;
         config.invites.per_user = UNLIMITED;
@@ -317,11 +334,25 @@ async fn every_operation_answers_every_kind_of_caller_as_the_table_says() {
         }
         let mut seen = Vec::new();
         for column in &table.columns {
-            let others = [(&cast.admin, Role::Admin), (&cast.member, Role::Member)];
+            let mut others = vec![(&cast.admin, Role::Admin), (&cast.member, Role::Member)];
+            let is_limited = column == "setup_only";
+            if is_limited {
+                others.push((&cast.newcomer, Role::Member));
+            }
             let world = World::create(&app, &cast.owner, &others, &cast.target).await;
+            if is_limited {
+                demand_two_factor(&app, &world, true).await;
+            }
             let token = cast.credential(&app, column, &world).await;
             let caller = token.map_or_else(|| app.browser(), |token| app.browser().bearer(&token));
-            seen.push(verdict(operation, &operation.call(&document, &caller, &world).await));
+            let answer = operation.call(&document, &caller, &world).await;
+            if is_limited {
+                let is_listed = SETUP_OPERATIONS.contains(&(operation.method.as_str(), operation.template.as_str()));
+                let is_told = answer.status == 403 && answer.json()["code"] == "two_factor_setup_required";
+                assert_eq!(is_told, !is_listed, "{}: {}", operation.id, answer.text);
+                demand_two_factor(&app, &world, false).await;
+            }
+            seen.push(verdict(operation, &answer));
         }
         if seen != *row {
             wrong.push(format!("{} is {} and not {}", operation.id, seen.join(" "), row.join(" ")));

@@ -72,6 +72,7 @@ async fn a_deleted_organization_is_out_of_reach_at_once_and_gone_after_its_jobs(
     assert_eq!(rows(&app).await, before);
     // What happened stays on record.
     let trail = audit::list(app.kernel.db.reader(), "orgs.delete", 10).await.expect("the trail");
+    let trail: Vec<_> = trail.into_iter().filter(|row| row.outcome == "success").collect();
     assert_eq!(trail.len(), 1);
     assert_eq!(trail[0].organization_id.map(|id| id.to_string()), Some(id));
 }

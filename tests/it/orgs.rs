@@ -279,7 +279,7 @@ async fn a_policy_is_stored_shown_cleared_and_audited() {
     let team = Team::of(&app).await;
     let policy = json!({
         "allow_email_mfa": true, "trust_idp_mfa": true, "session_age_seconds": 604_800, "trusted_device_seconds": 0,
-        "members_can_use_personal_api_keys": false, "query_api_keys": false,
+        "members_can_use_personal_api_keys": false, "query_api_keys": true,
     });
     team.member.patch(&team.path(""), policy.clone()).await.expect_problem(403, "forbidden");
     let changed = team.admin.patch(&team.path(""), policy.clone()).await.expect(200).json();
@@ -294,15 +294,16 @@ async fn a_policy_is_stored_shown_cleared_and_audited() {
     let cleared = json!({ "session_age_seconds": null, "trusted_device_seconds": null });
     let cleared = team.owner.patch(&team.path(""), cleared).await.expect(200).json();
     assert_eq!((cleared.get("session_age_seconds"), cleared.get("trusted_device_seconds")), (None, None));
-    assert_eq!(cleared["query_api_keys"], false);
+    assert_eq!(cleared["query_api_keys"], true);
     for (name, value) in [("session_age_seconds", 299), ("session_age_seconds", -1), ("trusted_device_seconds", -1)] {
         let answer = team.owner.patch(&team.path(""), json!({ name: value })).await;
         assert_eq!(answer.expect_problem(422, "validation_failed")["errors"][0]["pointer"], format!("/{name}"));
     }
     let rows = audit::list(app.kernel.db.reader(), "orgs.update", 10).await.expect("the trail");
     let outcomes: Vec<_> = rows.iter().map(|row| row.outcome.as_str()).collect();
-    assert_eq!(outcomes, ["success", "success", "failure"]);
-    let detail: Value = serde_json::from_str(&rows[1].detail).expect("JSON");
+    // The newest first: three that do not validate, the two changes, a member.
+    assert_eq!(outcomes, ["failure", "failure", "failure", "success", "success", "failure"]);
+    let detail: Value = serde_json::from_str(&rows[4].detail).expect("JSON");
     assert_eq!(detail, policy);
 }
 

@@ -147,7 +147,8 @@ async fn a_person_is_split_and_deleted() {
     ada.delete(&path).await.expect_problem(404, "person_not_found");
     ada.get(&path).await.expect_problem(404, "person_not_found");
     ada.post(&format!("{path}/split"), json!({})).await.expect_problem(404, "person_not_found");
-    let audited = "SELECT COUNT(*) AS number FROM audit_events WHERE action IN ('persons.split', 'persons.delete')";
+    let audited = "SELECT COUNT(*) AS number FROM audit_events WHERE action IN ('persons.split', 'persons.delete')
+                   AND outcome = 'success'";
     assert_eq!(app.number(audited).await, 2);
 }
 

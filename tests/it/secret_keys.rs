@@ -206,7 +206,58 @@ async fn admins_manage_secret_keys() {
     browser.delete(&one).await.expect_problem(404, "secret_key_not_found");
     for action in ["secret_keys.create", "secret_keys.roll", "secret_keys.delete"] {
         let rows = audit::list(app.kernel.db.reader(), action, 10).await.unwrap();
-        assert_eq!(rows.len(), 1, "{action}");
+        let (done, refused): (Vec<_>, Vec<_>) = rows.iter().partition(|row| row.outcome == "success");
+        let stranger = refused.iter().find(|row| row.detail.contains("project_not_found")).unwrap();
+        assert_eq!(stranger.organization_id, None, "{action}: strangers write into nobody's trail");
+        let member = refused.iter().find(|row| row.detail.contains("\"forbidden\"")).unwrap();
+        assert_eq!(member.organization_id, Some(org.0), "{action}");
+        let rows = done;
+        assert_eq!((rows.len(), rows[0].organization_id), (1, Some(org.0)), "{action}");
         assert!(rows[0].detail.contains("gps_...") && !rows[0].detail.contains(&value(&rolled)[4..]), "{action}");
     }
+}
+
+/// A leaked secret key is refused until it is rolled; those who manage the organization are told, and nobody else.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_leaked_secret_key_is_refused_until_it_is_rolled() {
+    const LEAK: &str = "/api/api_keys/report_leak";
+    let app = TestApp::new().await;
+    let browser = signed_in(&app, ADA).await;
+    signed_in(&app, BOB).await;
+    let (org, project) = home(&app).await;
+    let (bob_id, org_id) = (sql(&app, app.user(BOB).await.id.0), sql(&app, org.0));
+    let insert = "INSERT INTO organization_members (organization_id, user_id, role, created_at)";
+    app.execute(&format!("{insert} VALUES ({org_id}, {bob_id}, 'member', 0)")).await;
+    let created = made(&browser, project, "server").await;
+    let key = value(&created);
+    let status = async |key: &str| app.browser().plain().bearer(key).get(ME).await.status;
+    assert_eq!(status(&key).await, 403, "known, and without a user");
+    let finder = app.browser_at("192.0.2.9").plain();
+    let report = async |key: &str| {
+        let body = json!({ "api_key": key, "found_in": "https://pastes.test/42" });
+        finder.post(LEAK, body).await.expect(200).json()["label"].as_str().unwrap().to_owned()
+    };
+    let unknown = key_format::mint("gps_").expose().clone();
+    assert_eq!(report(&unknown).await, "false_positive");
+    assert_eq!(report(&key).await, "true_positive");
+    app.browser().plain().bearer(&key).get(ME).await.expect_problem(401, "invalid_secret_key");
+    assert!(secret_keys::verify(app.kernel.db.reader(), project, &key).await.unwrap().is_none());
+    assert_eq!(report(&key).await, "false_positive", "it is known");
+    app.drain().await;
+    let mails = app.mails_about(ADA, "A secret key of a project was exposed").await;
+    let mask = key_format::mask(&key);
+    assert_eq!(mails.len(), 1);
+    assert!(mails[0].text.contains(&mask) && mails[0].text.contains("pastes"), "{}", mails[0].text);
+    assert!(!mails[0].text.contains(&key[8..]));
+    assert!(app.mails_about(BOB, "A secret key of a project was exposed").await.is_empty(), "a member manages nothing");
+    let rows = audit::list(app.kernel.db.reader(), "secret_keys.expose", 10).await.unwrap();
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0].organization_id, Some(org.0));
+    assert!(rows[0].detail.contains(&mask) && !rows[0].detail.contains(&key[8..]), "{}", rows[0].detail);
+    let shown = async || browser.get(&path(project)).await.expect(200).json()["items"][0]["status"].clone();
+    assert_eq!(shown().await, "exposed");
+    let roll = format!("{}/{}/roll", path(project), created["id"].as_str().unwrap());
+    let rolled = browser.post(&roll, json!({})).await.expect(200).json();
+    assert_eq!((status(&value(&rolled)).await, status(&key).await), (403, 401));
+    assert_eq!(shown().await, "active");
 }

@@ -60,7 +60,7 @@ const SLICES: &[Slice] = &[
     slice(1, "lockout", &[]),
     slice(1, "passkey", &["ceremony"]),
     slice(1, "password", &["phc", "pool", "strength"]),
-    slice(1, "secret_keys", &[]),
+    slice(1, "secret_keys", &["leak"]),
     slice(1, "totp", &[]),
     // what a login yields
     slice(2, "devices", &["known"]),

@@ -117,10 +117,10 @@ pub struct UpdateApiKeyRequest {
 /// A key that somebody found.
 #[derive(Object)]
 pub struct ReportApiKeyLeakRequest {
-    /// The key.
+    /// The key: a personal API key, or a project's secret key.
     #[oai(validator(max_length = 256))]
     api_key: String,
-    /// Where it was found, such as the address of a page; its owner is told.
+    /// Where it was found, such as the address of a page; whom it belongs to is told.
     #[oai(validator(max_length = 300))]
     found_in: String,
 }
@@ -128,7 +128,7 @@ pub struct ReportApiKeyLeakRequest {
 /// What became of a report.
 #[derive(Object)]
 pub struct ApiKeyLeakReported {
-    /// `true_positive`: the key was good; it is refused from now on and its owner is told. `false_positive`: it is none of
+    /// `true_positive`: the key was good; it is refused from now on and whom it belongs to is told. `false_positive`: it is none of
     /// ours, or was refused before.
     label: String,
 }
@@ -317,8 +317,8 @@ impl ApiKeysApi {
 
     /// Report a leaked API key
     ///
-    /// For whoever finds a personal API key where it must not be: it is refused from now on, and its owner is told where it
-    /// was found.
+    /// For whoever finds a key where it must not be: it is refused from now on. The owner of a personal API key, or those who
+    /// manage the organization of a project's secret key, are told where it was found.
     #[oai(path = "/api_keys/report_leak", method = "post", operation_id = "reportApiKeyLeak")]
     async fn report_leak(
         &self,

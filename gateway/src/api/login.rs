@@ -250,11 +250,12 @@ impl LoginApi {
     async fn resend_email_mfa(
         &self,
         state: Data<&AppState>,
+        client: Data<&Client>,
         request: &Request,
         body: Json<ResendEmailMfaRequest>,
     ) -> poem::Result<Accepted> {
-        let login_token = binding(&state, request, body.login_token.clone())?;
-        login::resend_email_mfa(&state.kernel, LoginId(body.login_id), &login_token).await.map_err(problem)?;
+        let pending = (LoginId(body.login_id), binding(&state, request, body.login_token.clone())?);
+        login::resend_email_mfa(&state.kernel, &client, pending).await.map_err(problem)?;
         Ok(Accepted::look_into_your_mailbox())
     }
 }
@@ -379,8 +380,7 @@ fn signed_in_reply(config: &Config, signed_in: SignedIn) -> Reply {
 /// the trust in this browser if it was asked for; and what the browser is known by.
 #[must_use]
 pub fn cookies_of(config: &Config, signed_in: &SignedIn) -> Vec<String> {
-    let http = &config.http;
-    let session = &signed_in.session;
+    let (http, session) = (&config.http, &signed_in.session);
     let mut lines = Vec::new();
     if signed_in.transport == Transport::Cookie {
         let age = session.expires_at.since(session.created_at).as_secs();

@@ -51,7 +51,7 @@ pub struct Organization {
     trusted_device_seconds: Option<i64>,
     /// Whether members that are no admins may use personal API keys here.
     members_can_use_personal_api_keys: bool,
-    /// Whether personal API keys may stand in the query of a request.
+    /// Whether personal API keys may stand in the query of a request, which is deprecated; no, unless it was turned on.
     query_api_keys: bool,
     /// When it was created.
     created_at: OffsetDateTime,

@@ -33,6 +33,8 @@ pub struct ProjectSecretKey {
     /// Who made it; absent once they are gone.
     #[oai(skip_serializing_if_is_none)]
     created_by: Option<Uuid>,
+    /// `active`; `exposed` when it was reported as leaked, and is refused until it is rolled. More values may follow.
+    status: String,
     /// Created.
     created_at: OffsetDateTime,
     /// Last use, to the hour.
@@ -93,6 +95,7 @@ impl ProjectSecretKey {
             id: key.id.0,
             scopes: key.granted().list().to_vec(),
             created_by: key.created_by.map(|id| id.0),
+            status: if key.exposed_at.is_none() { "active" } else { "exposed" }.to_owned(),
             created_at: key.created_at.to_utc(),
             last_used_at: key.used_at.map(Timestamp::to_utc),
             last_rolled_at: key.rolled_at.map(Timestamp::to_utc),

@@ -13,11 +13,13 @@
 //! csrf               no state changes on behalf of another site
 //! key_trace          what became of a personal API key: audit, and a warning about keys in the query
 //! diagnose           names the fields when a body does not fit
+//! audit_failures     what is refused and no flow audited
 //! idempotency        what is sent again has its effect once
 //!   routes
 //! ```
 
 pub mod access_log;
+pub mod audit_failures;
 pub mod client;
 pub mod csrf;
 pub mod diagnose;

@@ -30,12 +30,17 @@ use shared::{
     orgs::{Actor, Scopes},
     secret_keys::{self, SecretPrincipal},
     sessions::{self, Principal, SessionError},
-    users::User,
+    users::{User, UserId},
 };
+use uuid::Uuid;
 
 use self::{presented::Presented, scopes::Need};
 use crate::{
-    middleware::{csrf, key_trace::KeyUse},
+    middleware::{
+        audit_failures::{self, KnownCaller},
+        csrf,
+        key_trace::KeyUse,
+    },
     operations::Operations,
     problem::problem,
     problem_kinds::{API_KEY_NOT_ACCEPTED, FORBIDDEN, MISSING_SCOPE, USER_REQUIRED},
@@ -108,14 +113,21 @@ async fn identify(state: &AppState, request: &Request, body: &mut RequestBody) -
         Presented::SecretKey(text) => {
             let generation = state.sessions.generation(&state.kernel).await.map_err(problem)?;
             let found = secret_keys::authenticate(&state.kernel, &state.keys.secret, generation, &text).await;
-            Ok(Identity::SecretKey(Box::new(found.map_err(problem)?)))
+            let principal = found.map_err(problem)?;
+            remember(request, None, Some(principal.key.id.0));
+            Ok(Identity::SecretKey(Box::new(principal)))
         }
         presented @ (Presented::SessionToken(_) | Presented::Nothing) => {
             let principal = session(state, request, &presented).await?;
+            remember(request, Some(principal.user.id), None);
             enforcement::admit(request, &principal)?;
             Ok(Identity::Session(Box::new(principal)))
         }
     }
+}
+
+fn remember(request: &Request, user_id: Option<UserId>, key_id: Option<Uuid>) {
+    KnownCaller::remember(request, audit_failures::Caller { user_id, key_id });
 }
 
 async fn api_key(state: &AppState, request: &Request, presented: (&str, Place)) -> poem::Result<Identity> {
@@ -123,6 +135,7 @@ async fn api_key(state: &AppState, request: &Request, presented: (&str, Place)) 
     let caches = (state.sessions.as_ref(), &state.keys.personal);
     let principal = api_keys::authenticate(&state.kernel, caches, client, presented).await.map_err(problem)?;
     KeyUse::remember(request, principal.key.id);
+    remember(request, Some(principal.user.id), Some(principal.key.id.0));
     Ok(Identity::ApiKey(Box::new(principal)))
 }
 

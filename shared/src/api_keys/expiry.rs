@@ -19,6 +19,7 @@ use super::{
     store::{self, Stage},
 };
 use crate::{
+    chaos,
     clock::Timestamp,
     db::Tx,
     jobs::{JobId, enqueue},
@@ -53,6 +54,7 @@ pub async fn sweep(kernel: &Kernel, tx: &Tx, batch: u64) -> Result<Swept, DbErr>
         let keys = store::mark(&**tx, stage, ages, now, left).await?;
         for key in &keys {
             tell(kernel, tx, stage, key).await?;
+            chaos::point("sweep.mid_batch");
         }
         let count = u64::try_from(keys.len()).unwrap_or(u64::MAX);
         match stage {

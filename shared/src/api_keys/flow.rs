@@ -23,6 +23,7 @@ use crate::{
     projects::{self, ProjectId},
     rate_limit::{self, Verdict},
     secret::Redacted,
+    secret_keys,
     sessions::{self, Principal, Sensitivity},
     users::{self, User, UserId},
 };
@@ -216,7 +217,8 @@ pub async fn delete(kernel: &Kernel, client: &Client, principal: &Principal, id:
     Ok(())
 }
 
-/// Somebody found a key at `found_at`: it is refused from now on, and its owner told. False when it is none of ours, or
+/// Somebody found a key at `found_at`: it is refused from now on, and its owner told; of a project's secret key those who
+/// manage the organization. False when it is none of ours, or
 /// was known to have leaked.
 ///
 /// # Errors
@@ -227,6 +229,9 @@ pub async fn report_leak(kernel: &Kernel, client: &Client, text: &str, found_at:
     let scope = ("api_keys.leak", network.as_str());
     if let Verdict::Denied(wait) = rate_limit::check(kernel.db.writer(), &kernel.keys, now, limit, scope).await? {
         return Err(ApiKeyError::Throttled(wait));
+    }
+    if text.starts_with(secret_keys::PREFIX) {
+        return Ok(secret_keys::expose(kernel, client, text, found_at).await?);
     }
     let tx = kernel.db.write_tx().await?;
     let Some(key) = store::find_by_hash(&*tx, &key_format::hash(text)).await? else { return Ok(false) };

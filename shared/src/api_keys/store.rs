@@ -2,7 +2,7 @@
 
 use sea_orm::{
     ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    QueryTrait, sea_query::Expr,
+    sea_query::{Expr, LockBehavior, LockType},
 };
 
 use super::{
@@ -16,6 +16,8 @@ use crate::{
 
 /// Rows with one mask that are compared with a key of a former installation, at most.
 const LEGACY_CANDIDATES: u64 = 4;
+/// Ids in one statement: the databases bind tens of thousands of values at most.
+const IDS: usize = 5_000;
 
 pub(super) async fn insert<C: ConnectionTrait>(db: &C, row: ActiveModel) -> Result<(), DbErr> {
     Entity::insert(row).exec_without_returning(db).await.map(|_| ())
@@ -177,7 +179,10 @@ pub(super) enum Stage {
     Warn30,
 }
 
-/// Marks up to `limit` keys that were last active after `after` and not after `until`, and that are not marked yet.
+/// Marks up to `limit` keys that were last active after `after` and not after `until`, and that are not marked yet. Keys
+/// that another sweep is at are left to it.
+///
+/// Two statements: as one, `id IN (SELECT … LIMIT …)`, PostgreSQL may look for the batch again for every row that is due.
 pub(super) async fn mark<C: ConnectionTrait>(
     db: &C,
     stage: Stage,
@@ -190,24 +195,24 @@ pub(super) async fn mark<C: ConnectionTrait>(
         Stage::Warn7 => Column::Warned7At,
         Stage::Warn30 => Column::Warned30At,
     };
-    let due = Condition::all()
-        .add(Column::ActiveAt.gt(after))
-        .add(Column::ActiveAt.lte(until))
-        .add(column.is_null())
-        .add(Column::ExpiredAt.is_null())
-        .add(Column::ExposedAt.is_null());
     let batch = Entity::find()
-        .select_only()
-        .column(Column::Id)
-        .filter(due.clone())
+        .filter(Column::ActiveAt.gt(after))
+        .filter(Column::ActiveAt.lte(until))
+        .filter(column.is_null())
+        .filter(Column::ExpiredAt.is_null())
+        .filter(Column::ExposedAt.is_null())
         .order_by_asc(Column::ActiveAt)
         .limit(limit)
-        .into_query();
-    // The condition stands twice: another sweep may have marked a row between the two.
-    Entity::update_many()
-        .col_expr(column, Expr::value(now))
-        .filter(Column::Id.in_subquery(batch))
-        .filter(due)
-        .exec_with_returning(db)
-        .await
+        // SQLite has no row locks: there the transaction is the only writer.
+        .lock_with_behavior(LockType::Update, LockBehavior::SkipLocked)
+        .all(db)
+        .await?;
+    for part in batch.chunks(IDS) {
+        Entity::update_many()
+            .col_expr(column, Expr::value(now))
+            .filter(Column::Id.is_in(part.iter().map(|key| key.id)))
+            .exec(db)
+            .await?;
+    }
+    Ok(batch)
 }

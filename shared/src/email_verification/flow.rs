@@ -74,12 +74,21 @@ pub async fn resend(kernel: &Kernel, client: &Client, email: &str) -> Result<(),
     }
     let Ok(email) = Email::parse(email) else { return Ok(()) };
     let tx = kernel.db.write_tx().await?;
-    if within_limit(kernel, &tx, client, &email).await? {
+    let is_allowed = within_limit(kernel, &tx, client, &email).await?;
+    if is_allowed {
         let user = users::find_by_email(&*tx, &email).await?.filter(|user| user.is_active() && !user.is_verified());
         // To the address on record: what was typed may differ from it in case, and proof of that would prove another one.
         let on_record = user.as_ref().and_then(User::address);
         start(kernel, &tx, user.map(|user| user.id), on_record.as_ref().unwrap_or(&email), None).await?;
     }
+    let event = AuditEvent {
+        action: "email_verification.resend",
+        outcome: if is_allowed { Outcome::Success } else { Outcome::Failure },
+        user_id: None,
+        client: Some(client),
+        detail: json!({ "email": email.masked() }),
+    };
+    audit::record(&*tx, kernel.clock.as_ref(), event).await?;
     tx.commit().await?;
     Ok(())
 }

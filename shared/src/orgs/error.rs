@@ -29,7 +29,7 @@ pub const API_KEY_IN_QUERY_NOT_ALLOWED: ProblemKind = ProblemKind {
     code: "api_key_in_query_not_allowed",
     status: 403,
     title: "The organization does not accept API keys in the query",
-    help: "Send the key in the header `Authorization: Bearer`.",
+    help: "Send the key in the header `Authorization: Bearer`. An admin of the organization can allow keys in the query.",
 };
 
 /// The key is limited to other organizations or projects.

@@ -100,7 +100,8 @@ pub(super) async fn insert<C: ConnectionTrait>(db: &C, name: &str, now: Timestam
         session_age_seconds: Set(None),
         trusted_device_seconds: Set(None),
         allows_member_api_keys: Set(true),
-        allows_query_api_keys: Set(true),
+        // What stands in a query stands in the logs of proxies; whoever needs it turns it on.
+        allows_query_api_keys: Set(false),
         created_at: Set(now),
         updated_at: Set(now),
         deleted_at: Set(None),

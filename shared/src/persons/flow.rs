@@ -5,13 +5,13 @@ use uuid::Uuid;
 
 use super::{EventFilter, Page, PersonError, PersonFilter, Position, StoredEvent, StoredPerson, StoredWarning, store};
 use crate::{
-    audit::{self, AuditEvent, Outcome},
+    audit::Outcome,
     client::Client,
     db::Tx,
     identify,
     kernel::Kernel,
-    orgs::{Actor, Permission},
-    projects::{self, ProjectId},
+    orgs::{self, Actor, By, Permission},
+    projects::{self, Project, ProjectId},
 };
 
 /// Persons of a project, by their id.
@@ -88,7 +88,7 @@ pub async fn split(
     main: Option<&str>,
 ) -> Result<StoredPerson, PersonError> {
     let tx = kernel.db.write_tx().await?;
-    projects::require(&*tx, actor, project_id, Permission::ManagePersons).await?;
+    let (project, _) = projects::require(&*tx, actor, project_id, Permission::ManagePersons).await?;
     let before = store::find(&*tx, project_id, person_id).await?.ok_or(PersonError::NotFound)?;
     if main.is_some_and(|main| before.distinct_ids.iter().all(|id| id != main)) {
         return Err(PersonError::NotItsId);
@@ -96,7 +96,7 @@ pub async fn split(
     if !identify::split(kernel, &tx, (project_id, person_id), main).await? {
         return Err(PersonError::NotFound);
     }
-    record(kernel, &tx, client, (actor, "persons.split"), (project_id, person_id)).await?;
+    record(kernel, &tx, By { actor, client }, (&project, "persons.split"), person_id).await?;
     let after = store::find(&*tx, project_id, person_id).await?.ok_or(PersonError::NotFound)?;
     tx.commit().await?;
     Ok(after)
@@ -113,11 +113,11 @@ pub async fn delete(
     (project_id, person_id): (ProjectId, Uuid),
 ) -> Result<(), PersonError> {
     let tx = kernel.db.write_tx().await?;
-    projects::require(&*tx, actor, project_id, Permission::ManagePersons).await?;
+    let (project, _) = projects::require(&*tx, actor, project_id, Permission::ManagePersons).await?;
     if !identify::delete(kernel, &tx, (project_id, person_id)).await? {
         return Err(PersonError::NotFound);
     }
-    record(kernel, &tx, client, (actor, "persons.delete"), (project_id, person_id)).await?;
+    record(kernel, &tx, By { actor, client }, (&project, "persons.delete"), person_id).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -125,17 +125,11 @@ pub async fn delete(
 async fn record(
     kernel: &Kernel,
     tx: &Tx,
-    client: &Client,
-    (actor, action): (&Actor, &'static str),
-    (project_id, person_id): (ProjectId, Uuid),
+    by: By<'_>,
+    (project, action): (&Project, &'static str),
+    person_id: Uuid,
 ) -> Result<(), PersonError> {
-    let event = AuditEvent {
-        action,
-        outcome: Outcome::Success,
-        user_id: actor.user_id.map(|id| id.0),
-        client: Some(client),
-        detail: json!({ "project_id": project_id, "person_id": person_id }),
-    };
-    audit::record(&**tx, kernel.clock.as_ref(), event).await?;
+    let detail = json!({ "project_id": project.id, "person_id": person_id });
+    orgs::record(kernel, tx, by, project.organization_id, (action, Outcome::Success, detail)).await?;
     Ok(())
 }

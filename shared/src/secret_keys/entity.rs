@@ -34,6 +34,8 @@ pub struct Model {
     pub rolled_at: Option<Timestamp>,
     /// Last use, to the hour.
     pub used_at: Option<Timestamp>,
+    /// Reported as leaked: refused until it gets another secret.
+    pub exposed_at: Option<Timestamp>,
 }
 
 impl Model {

@@ -14,7 +14,7 @@ pub const INVALID_SECRET_KEY: ProblemKind = ProblemKind {
     code: "invalid_secret_key",
     status: 401,
     title: "The secret key is not valid",
-    help: "The key is unknown, was rolled or deleted, or stands in a query, where secret keys are never taken from.",
+    help: "The key is unknown, was rolled or deleted, has leaked, or stands in a query, where secret keys are never taken from.",
 };
 
 /// No such key of the project.
@@ -48,7 +48,7 @@ pub const PROBLEMS: &[&ProblemKind] =
 /// Why a secret key is refused, or a use case of this slice failed.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretKeyError {
-    /// Unknown or malformed.
+    /// Unknown, malformed or leaked.
     #[error("not a valid secret key")]
     Invalid,
     /// In the query of a request.

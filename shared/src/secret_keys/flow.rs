@@ -18,13 +18,13 @@ use super::{
     store,
 };
 use crate::{
-    audit::{self, AuditEvent, Outcome},
+    audit::Outcome,
     client::Client,
     clock::Timestamp,
-    db::{Tx, is_unique_violation},
+    db::is_unique_violation,
     kernel::Kernel,
     key_format,
-    orgs::{Actor, Credential, Permission, Scopes},
+    orgs::{self, Actor, By, Credential, Permission, Scopes},
     projects::{self, ProjectId},
     rate_limit::{self, Limit, Verdict},
     secret::Redacted,
@@ -179,8 +179,9 @@ pub async fn create(
     project_id: ProjectId,
     (label, scopes): (&str, &[String]),
 ) -> Result<Created, SecretKeyError> {
-    let tx = kernel.db.write_tx().await?;
-    projects::require(&*tx, actor, project_id, Permission::ManageProjects).await?;
+    const ACTION: &str = "secret_keys.create";
+    let by = By { actor, client };
+    let (tx, project) = projects::enter(kernel, by, project_id, (Permission::ManageProjects, ACTION)).await?;
     let label = label.trim();
     if label.is_empty() || label.chars().count() > LABEL_LIMIT || label.chars().any(char::is_control) {
         return Err(SecretKeyError::Label);
@@ -199,12 +200,13 @@ pub async fn create(
         created_at: Set(kernel.clock.now()),
         rolled_at: Set(None),
         used_at: Set(None),
+        exposed_at: Set(None),
     };
     store::insert(&*tx, row)
         .await
         .map_err(|err| if is_unique_violation(&err) { SecretKeyError::LabelTaken } else { err.into() })?;
     let key = store::find(&*tx, project_id, id).await?.ok_or(SecretKeyError::NotFound)?;
-    record(kernel, &tx, (client, actor), "secret_keys.create", facts(&key)).await?;
+    orgs::record(kernel, &tx, by, project.organization_id, (ACTION, Outcome::Success, facts(&key))).await?;
     tx.commit().await?;
     Ok(Created { key, secret_key })
 }
@@ -226,13 +228,14 @@ pub async fn roll(
     actor: &Actor,
     (project_id, id): (ProjectId, SecretKeyId),
 ) -> Result<Created, SecretKeyError> {
-    let tx = kernel.db.write_tx().await?;
-    projects::require(&*tx, actor, project_id, Permission::ManageProjects).await?;
+    const ACTION: &str = "secret_keys.roll";
+    let by = By { actor, client };
+    let (tx, project) = projects::enter(kernel, by, project_id, (Permission::ManageProjects, ACTION)).await?;
     let secret_key = key_format::mint(PREFIX);
     let (hash, mask) = (key_format::hash(secret_key.expose()), key_format::mask(secret_key.expose()));
     let rolled = store::roll(&*tx, (project_id, id), (&hash, &mask), kernel.clock.now()).await?;
     let key = rolled.ok_or(SecretKeyError::NotFound)?;
-    record(kernel, &tx, (client, actor), "secret_keys.roll", facts(&key)).await?;
+    orgs::record(kernel, &tx, by, project.organization_id, (ACTION, Outcome::Success, facts(&key))).await?;
     tx.commit().await?;
     Ok(Created { key, secret_key })
 }
@@ -247,11 +250,12 @@ pub async fn delete(
     actor: &Actor,
     (project_id, id): (ProjectId, SecretKeyId),
 ) -> Result<(), SecretKeyError> {
-    let tx = kernel.db.write_tx().await?;
-    projects::require(&*tx, actor, project_id, Permission::ManageProjects).await?;
+    const ACTION: &str = "secret_keys.delete";
+    let by = By { actor, client };
+    let (tx, project) = projects::enter(kernel, by, project_id, (Permission::ManageProjects, ACTION)).await?;
     let key = store::find(&*tx, project_id, id).await?.ok_or(SecretKeyError::NotFound)?;
     store::delete(&*tx, project_id, id).await?;
-    record(kernel, &tx, (client, actor), "secret_keys.delete", facts(&key)).await?;
+    orgs::record(kernel, &tx, by, project.organization_id, (ACTION, Outcome::Success, facts(&key))).await?;
     tx.commit().await?;
     Ok(())
 }
@@ -259,16 +263,4 @@ pub async fn delete(
 /// What is audited of a key: no part of its secret but the mask.
 fn facts(key: &Model) -> Value {
     json!({ "secret_key_id": key.id, "project_id": key.project_id, "mask": key.mask, "scopes": key.scopes })
-}
-
-async fn record(
-    kernel: &Kernel,
-    tx: &Tx,
-    (client, actor): (&Client, &Actor),
-    action: &'static str,
-    detail: Value,
-) -> Result<(), DbErr> {
-    let user_id = actor.user_id.map(|id| id.0);
-    let event = AuditEvent { action, outcome: Outcome::Success, user_id, client: Some(client), detail };
-    audit::record(&**tx, kernel.clock.as_ref(), event).await.map(|_| ())
 }

@@ -4,6 +4,7 @@
 //! create, roll ── an admin of the organization ──► row (hash, mask) ── `gps_…`, shown once
 //! request ── checksum ─ cache by generation ─ hash ──► rate limits of the key and of the project ──► acts as the project
 //! identify ── verify ──► is this the project's key?
+//! report of a leak ── expose ──► refused until it is rolled; a mail to each who manages the organization
 //! ```
 //!
 //! Invariants: a key is recoverable from nothing that is stored; it has a closed list of scopes, and passes the gate of its
@@ -13,6 +14,8 @@ mod config;
 mod entity;
 mod error;
 mod flow;
+mod jobs;
+mod leak;
 mod store;
 
 pub use config::SecretKeysConfig;
@@ -21,3 +24,5 @@ pub use error::{INVALID_SECRET_KEY, PROBLEMS, SECRET_KEY_NOT_FOUND, SecretKeyErr
 pub use flow::{
     Created, PREFIX, SCOPES, SecretKeyCache, SecretPrincipal, authenticate, create, delete, list, roll, verify,
 };
+pub use jobs::NotifySecretKeyExposed;
+pub use leak::{ExposedNotice, expose, exposed_notice};

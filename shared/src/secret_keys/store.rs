@@ -14,9 +14,25 @@ pub(super) async fn insert<C: ConnectionTrait>(db: &C, row: ActiveModel) -> Resu
     Entity::insert(row).exec_without_returning(db).await.map(|_| ())
 }
 
-/// The key with this hash, whosever.
+/// The key with this hash, whosever, unless it leaked.
 pub(super) async fn find_by_hash<C: ConnectionTrait>(db: &C, hash: &str) -> Result<Option<Model>, DbErr> {
-    Entity::find().filter(Column::SecretHash.eq(hash)).one(db).await
+    Entity::find().filter(Column::SecretHash.eq(hash)).filter(Column::ExposedAt.is_null()).one(db).await
+}
+
+/// Marks the key with this hash as leaked. `None` when there is none, or it was before.
+pub(super) async fn expose<C: ConnectionTrait>(db: &C, hash: &str, now: Timestamp) -> Result<Option<Model>, DbErr> {
+    let rows = Entity::update_many()
+        .col_expr(Column::ExposedAt, Expr::value(now))
+        .filter(Column::SecretHash.eq(hash))
+        .filter(Column::ExposedAt.is_null())
+        .exec_with_returning(db)
+        .await?;
+    Ok(rows.into_iter().next())
+}
+
+/// The key with this id, whoever asks: for jobs.
+pub(super) async fn find_any<C: ConnectionTrait>(db: &C, id: SecretKeyId) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).one(db).await
 }
 
 /// The project's key with this id.
@@ -52,6 +68,7 @@ pub(super) async fn roll<C: ConnectionTrait>(
         .col_expr(Column::SecretHash, Expr::value(hash))
         .col_expr(Column::Mask, Expr::value(mask))
         .col_expr(Column::RolledAt, Expr::value(now))
+        .col_expr(Column::ExposedAt, Expr::value(Option::<Timestamp>::None))
         .filter(Column::ProjectId.eq(key.0))
         .filter(Column::Id.eq(key.1))
         .exec_with_returning(db)

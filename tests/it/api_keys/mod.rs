@@ -41,6 +41,12 @@ async fn key_of(app: &TestApp, browser: &Caller<'_>) -> (String, String) {
     (text(&created, "id"), text(&created, "value"))
 }
 
+/// Lets the user's organization take keys from queries, as its admin does.
+async fn allow_queries(app: &TestApp, admin: &Caller<'_>, email: &str) {
+    let path = format!("/api/organizations/{}", organization(app, email).await);
+    admin.patch(&path, json!({ "query_api_keys": true })).await.expect(200);
+}
+
 fn text(answer: &Value, member: &str) -> String {
     answer[member].as_str().unwrap_or_else(|| panic!("no {member} in {answer}")).to_owned()
 }

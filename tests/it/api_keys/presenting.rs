@@ -12,11 +12,14 @@ use super::*;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// D03: header, body and query each authenticate the same request; the body may be JSON or a form.
+/// D03: header, body and query each authenticate the same request, the query where the organization allows it; the body may be
+/// JSON or a form.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_taken_from_header_body_and_query() {
     let app = TestApp::new().await;
-    let (id, key) = key_of(&app, &signed_in(&app, ADA).await).await;
+    let browser = signed_in(&app, ADA).await;
+    let (id, key) = key_of(&app, &browser).await;
+    allow_queries(&app, &browser, ADA).await;
     let nobody = app.browser().plain();
     let json_body = json!({ "personal_api_key": key }).to_string();
     for answer in [
@@ -54,13 +57,19 @@ async fn the_first_key_decides_and_a_refusal_says_where_it_was() {
     app.browser().plain().send(Method::GET, &in_query(&bad), body(&good)).await.expect(200);
 }
 
-/// D06, T-KEY-02: a key in the query works, is said to be deprecated, and audited once a day; an organization can refuse it.
+/// D06, W40, T-KEY-02: a key in the query is refused unless an admin of the organization allows it; then it works, is said to
+/// be deprecated, and audited once a day; the organization can refuse it again. No log has it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_in_the_query_is_deprecated_audited_and_can_be_refused() {
     let app = TestApp::new().await;
-    let (id, key) = key_of(&app, &signed_in(&app, ADA).await).await;
+    let browser = signed_in(&app, ADA).await;
+    let (id, key) = key_of(&app, &browser).await;
     let path = format!("{ME}?personal_api_key={key}");
     let nobody = app.browser().plain();
+    let capture = harness::log::Capture::start();
+    nobody.get(&path).await.expect_problem(403, "api_key_in_query_not_allowed");
+    program(&app, &key).get(ME).await.expect(200);
+    allow_queries(&app, &browser, ADA).await;
     for _ in 0..3 {
         let answer = nobody.get(&path).await.expect(200);
         assert!(answer.header("deprecation").is_some_and(|date| date.starts_with('@')), "{:?}", answer.headers);
@@ -75,8 +84,15 @@ async fn a_key_in_the_query_is_deprecated_audited_and_can_be_refused() {
     app.execute("UPDATE organizations SET allows_query_api_keys = FALSE").await;
     nobody.get(&path).await.expect_problem(403, "api_key_in_query_not_allowed");
     program(&app, &key).get(ME).await.expect(200);
-    app.execute("UPDATE organizations SET allows_query_api_keys = TRUE").await;
+    browser.post(&format!("{ME}/reauthenticate"), json!({ "password": PASSWORD })).await.expect(200);
+    allow_queries(&app, &browser, ADA).await;
     nobody.get(&path).await.expect(200);
+    // Nobody allows it for who is in no organization.
+    app.execute("DELETE FROM organization_members").await;
+    nobody.get(&path).await.expect_problem(403, "api_key_in_query_not_allowed");
+    program(&app, &key).get(ME).await.expect(200);
+    let log = capture.text();
+    assert!(log.contains(ME) && !log.contains(&key[4..30]), "{log}");
 }
 
 /// D07: the scheme is `bearer` in any case.
@@ -208,7 +224,9 @@ async fn a_key_knows_what_it_is() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_key_is_in_no_log() {
     let app = TestApp::new().await;
-    let (_, key) = key_of(&app, &signed_in(&app, ADA).await).await;
+    let browser = signed_in(&app, ADA).await;
+    let (_, key) = key_of(&app, &browser).await;
+    allow_queries(&app, &browser, ADA).await;
     let capture = harness::log::Capture::start();
     let nobody = app.browser().plain();
     nobody.get(&format!("{CURRENT}?personal_api_key={key}")).await.expect(200);

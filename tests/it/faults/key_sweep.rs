@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use harness::works::until;
+use harness::{
+    chaos::{Rig, Stack as Ground},
+    works::until,
+};
+use shared::clock::{Clock, SystemClock};
 
 use super::{
     full,
@@ -97,4 +101,85 @@ async fn full_a_sweeper_that_is_killed_leaves_no_batch_half_done() {
     }
     expect_each_once(&stack, 600).await;
     stack.stop().await;
+}
+
+/// Keys in the sweep that ends in mid batch, and in each of its batches.
+const KEYS: i64 = 12;
+const BATCH: i64 = 5;
+
+/// Sweeps keys with a process that kills itself at the seventh: the first batch is kept, of the second one nothing is.
+async fn end_in_mid_batch(ground: Ground) {
+    let mut rig = Rig::start(ground).await.unwrap_or_else(|| panic!("a server is missing"));
+    let name = rig.part("sweep");
+    rig.process(name).kill().await;
+    give_keys(&rig).await;
+    let batch = ("GATEPOST__API_KEYS__SWEEP_BATCH", BATCH.to_string());
+    rig.launch(name, &[("CRASH_AT", "sweep.mid_batch:7"), (batch.0, &batch.1)]);
+    assert_eq!(rig.process(name).wait(Duration::from_secs(60)).await, Some(false), "it came to its crash point");
+    let warned = "FROM api_keys WHERE warned_30_at IS NOT NULL";
+    let audited = "FROM audit_events WHERE action = 'api_keys.warn'";
+    let mails = "FROM jobs WHERE name = 'api_keys.notify_expiring'";
+    for table in [warned, audited, mails] {
+        assert_eq!(rig.number("COUNT(*)", table).await, BATCH, "{table}: a whole batch and nothing of the next one");
+    }
+    rig.launch(name, &[(batch.0, &batch.1)]);
+    rig.ready().await;
+    let sent = format!("{mails} AND state = 'done'");
+    until("all keys are warned of", async || rig.number("COUNT(*)", &sent).await >= KEYS).await;
+    let open = "FROM jobs WHERE queue = 'sweep' AND state IN ('queued', 'dispatched', 'running', 'retrying')";
+    until("no sweep is left", async || rig.number("COUNT(*)", open).await == 0).await;
+    for table in [warned, audited, mails] {
+        assert_eq!(rig.number("COUNT(*)", table).await, KEYS, "{table}: once for each key");
+    }
+    // A row names its key.
+    assert_eq!(rig.number("COUNT(DISTINCT detail)", audited).await, KEYS);
+    rig.stop().await;
+}
+
+/// Keys of a user that were not used for 340 days, and the first job of a sweep.
+async fn give_keys(rig: &Rig) {
+    let id = || match rig.stack {
+        Ground::Single => format!("X'{}'", shared::ids::next().simple()),
+        Ground::Fleet => format!("'{}'", shared::ids::next()),
+    };
+    let (now, user) = (SystemClock.now().0, id());
+    let old = now - 340 * 86_400_000_000;
+    rig.execute(&format!(
+        "INSERT INTO users (id, email, email_normalised, email_verified_at, is_instance_admin, auth_epoch, created_at, updated_at)
+         VALUES ({user}, '{ADA}', '{ADA}', {old}, FALSE, 0, {old}, {old})"
+    ))
+    .await;
+    for number in 0..KEYS {
+        rig.execute(&format!(
+            "INSERT INTO api_keys (id, user_id, label, secret_hash, mask, scopes, organization_ids, project_ids, auth_epoch,
+                                   created_at, active_at)
+             VALUES ({}, {user}, 'k', 'sha256${number}', 'gpx_...{number}', '*', '', '', 0, {old}, {old})",
+            id()
+        ))
+        .await;
+    }
+    rig.execute(&format!(
+        "INSERT INTO jobs (id, name, version, queue, payload, dedup_key, state, attempt, run_at, fence, created_at)
+         VALUES ({}, 'api_keys.sweep_expiry', 1, 'sweep', '{{\"window\":1,\"step\":0}}', 'api_keys.sweep_expiry:1.0',
+                 'queued', 0, 0, 0, {now})",
+        id()
+    ))
+    .await;
+}
+
+/// T-SWP-02: the process that sweeps ends in the middle of a batch, on PostgreSQL: the next one goes on, and warns of each
+/// key once.
+#[tokio::test(flavor = "multi_thread")]
+async fn full_a_worker_that_ends_in_mid_batch_warns_of_each_key_once() {
+    if full() && std::env::var_os("TEST_AMQP_NODE").is_some() {
+        end_in_mid_batch(Ground::Fleet).await;
+    }
+}
+
+/// T-SWP-02: the same with one process on SQLite.
+#[tokio::test(flavor = "multi_thread")]
+async fn full_one_process_that_ends_in_mid_batch_warns_of_each_key_once() {
+    if full() {
+        end_in_mid_batch(Ground::Single).await;
+    }
 }

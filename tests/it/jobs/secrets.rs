@@ -149,6 +149,7 @@ async fn payloads_hold_ids_and_numbers_only() {
         "enforcement.",
         "invites.",
         "orgs.",
+        "secret_keys.",
         "two_factor",
         "users.delete",
     ];

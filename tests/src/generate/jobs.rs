@@ -9,8 +9,8 @@ use shared::{
     CATALOG, api_keys, backup_codes, deletion, devices, email_mfa, email_verification, enforcement, idempotency,
     identify, invites,
     jobs::{CatalogEntry, Job, entry, sweep},
-    lockout, login, mail, passkey, password, persons, recovery, sessions, signup, totp, two_factor, two_factor_reset,
-    users,
+    lockout, login, mail, passkey, password, persons, recovery, secret_keys, sessions, signup, totp, two_factor,
+    two_factor_reset, users,
 };
 
 /// Where the schema is published.
@@ -275,6 +275,14 @@ pub const PAYLOADS: &[Payload] = &[
     payload::<persons::SweepEvents>("Delete events and warnings after the configured time.", WINDOW),
     payload::<recovery::SendResetLink>("Mail a reset link.", &[field("reset_id", Shape::Id, "The request.")]),
     payload::<recovery::SweepResets>("Delete reset requests that are long over.", WINDOW),
+    payload::<secret_keys::NotifySecretKeyExposed>(
+        "Tell one who manages an organization that a secret key of a project has leaked.",
+        &[
+            field("user_id", Shape::Id, "Whom to tell."),
+            field("secret_key_id", Shape::Id, "The key."),
+            field("audit_id", Shape::Id, "Audit row of the report."),
+        ],
+    ),
     payload::<sessions::SweepEndedSessions>("Delete sessions that are long over.", WINDOW),
     payload::<signup::SendExistingAccountNotice>(
         "Tell the owner of an address that someone tried to sign up with it.",

@@ -20,6 +20,7 @@ mod password;
 mod persons;
 mod phrases;
 mod recovery;
+mod secret_keys;
 mod sessions;
 mod signup;
 mod totp;
@@ -63,6 +64,7 @@ pub fn registry() -> Result<Registry, DuplicateHandler> {
         .mail(passkey::notify_removed)?
         .mail(password::notify_changed)?
         .mail(recovery::send_reset_link)?
+        .mail(secret_keys::notify_exposed)?
         .mail(signup::send_existing_account_notice)?
         .mail(totp::notify_disabled)?
         .mail(totp::notify_enabled)?

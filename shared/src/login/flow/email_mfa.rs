@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use sea_orm::DbErr;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{AnonymousClaim, SignedIn, find_bound, open, persons, refuse, reserve, start::Context};
 use crate::{
+    audit::{self, AuditEvent},
     client::Client,
     db::Tx,
     devices,
@@ -138,10 +140,10 @@ async fn finish(
 /// When the login is not this client's or has ended, or when it is too early for a further send.
 pub async fn resend_email_mfa(
     kernel: &Kernel,
-    login_id: LoginId,
-    login_token: &Redacted<String>,
+    client: &Client,
+    (login_id, login_token): (LoginId, Redacted<String>),
 ) -> Result<(), LoginError> {
-    let pending = find_bound(kernel, (login_id, LoginState::EmailMfa), login_token).await?;
+    let pending = find_bound(kernel, (login_id, LoginState::EmailMfa), &login_token).await?;
     let now = kernel.clock.now();
     let pause = Duration::from_secs(kernel.config.email_mfa.resend_after_seconds);
     let tx = kernel.db.write_tx().await?;
@@ -156,6 +158,14 @@ pub async fn resend_email_mfa(
     }
     let job = SendLoginCode { login_id: pending.id.0, send: pending.send };
     jobs::enqueue(&tx, kernel.clock.as_ref(), &job).await?;
+    let event = AuditEvent {
+        action: "email_mfa.resend",
+        outcome: audit::Outcome::Success,
+        user_id: Some(pending.user_id.0),
+        client: Some(client),
+        detail: json!({ "login_id": pending.id }),
+    };
+    audit::record(&*tx, kernel.clock.as_ref(), event).await?;
     tx.commit().await?;
     Ok(())
 }

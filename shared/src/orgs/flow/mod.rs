@@ -116,7 +116,12 @@ pub fn allow_api_key(memberships: &[(Organization, Role)], actor: &Actor) -> Res
     let is_limited =
         matches!(&actor.credential, Credential::ApiKey { organization_ids, .. } if !organization_ids.is_empty());
     if reached.is_empty() {
-        return if is_limited { Err(OrgError::OutOfReach) } else { Ok(()) };
+        return match actor.credential {
+            _ if is_limited => Err(OrgError::OutOfReach),
+            // Only an organization can allow that.
+            Credential::ApiKey { is_in_query: true, .. } => Err(OrgError::QueryKeysNotAllowed),
+            Credential::Session { .. } | Credential::ApiKey { .. } | Credential::SecretKey { .. } => Ok(()),
+        };
     }
     let mut refusal = Ok(());
     for (organization, role) in reached {

@@ -1,6 +1,10 @@
-//! The audit trail of an organization: what its admins see, filter and take home.
+//! The audit trail: that every operation writes it, and what the admins of an organization see, filter and take home.
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "test code")]
+
+mod coverage;
+mod done;
+mod refused;
 
 use std::time::Duration;
 
