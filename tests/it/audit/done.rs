@@ -33,7 +33,7 @@ const ELSEWHERE: [&str; 12] = [
     "updateTwoFactor",
 ];
 
-/// Q13: every operation that changes something audits that it did, as the table says, without secrets
+/// every operation that changes something audits that it did, as the table says, without secrets
 #[tokio::test(flavor = "multi_thread")]
 async fn every_operation_audits_what_it_does() {
     let app = authorization::app().await;

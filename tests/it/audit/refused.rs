@@ -17,7 +17,7 @@ const ADA: &str = "ada@lovelace.test";
 const ME: &str = "/api/users/@me";
 const WRONG: &str = "seven-lamps-below-water";
 
-/// Q13: every operation that changes something audits its refusals, as the table says, with the caller and without secrets
+/// every operation that changes something audits its refusals, as the table says, with the caller and without secrets
 #[tokio::test(flavor = "multi_thread")]
 async fn every_operation_audits_its_refusals() {
     let app = authorization::app().await;
