@@ -5,16 +5,14 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
 };
 
-use hmac::{Hmac, Mac};
 use sea_orm::{ConnectionTrait, DbErr, Statement, Value};
-use sha2::Sha256;
 use uuid::Uuid;
 
 use super::{
     Accepted, ApplyFacts, CapturedEvent,
-    event::{Warning, WarningKind},
-    fact::{self, Changes, Deed, Fact, Moment, Reading},
-    store,
+    event::Warning,
+    fact::{self, Deed, Fact, Moment, Reading},
+    store, verification,
 };
 use crate::{
     clock::Timestamp,
@@ -22,18 +20,12 @@ use crate::{
     jobs,
     kernel::Kernel,
     projects::{Project, ProjectId},
-    secret::{self, Redacted},
 };
 
 /// Rows that one statement inserts.
 const ROWS: usize = 1_000;
 /// Facts that one job carries.
 const FACTS_PER_JOB: usize = 200;
-
-/// Events that a project may want to be proven.
-const MERGES: [&str; 2] = ["$identify", "$create_alias"];
-/// The property with the proof: `HMAC-SHA256(secret, distinct_id)`, in hexadecimal digits.
-const PROOF: &str = "$identity_hash";
 
 /// The first use of an id: the id, and whether it was personless.
 type Use = (String, bool);
@@ -47,16 +39,15 @@ where
     E: Borrow<CapturedEvent> + Send + Sync,
 {
     let (mut kept, mut refused, mut warnings) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
-    let merges = |event: &CapturedEvent| MERGES.contains(&event.event.as_str()) && !event.may_merge_dangerously;
-    let proof = if events.iter().any(|event| merges(event.borrow())) {
-        verification(kernel, tx, project.id).await?
+    let proof = if events.iter().any(|event| verification::concerns(event.borrow())) {
+        verification::secret(kernel, &**tx, project.id).await?
     } else {
         None
     };
     for event in events {
         let mut reading = fact::read(event.borrow());
-        if let Some(proof) = proof.as_ref().filter(|_| merges(event.borrow())) {
-            disprove(event.borrow(), &mut reading, proof);
+        if let Some(proof) = proof.as_ref().filter(|_| verification::concerns(event.borrow())) {
+            verification::disprove(event.borrow(), &mut reading, proof);
         }
         let Reading { fact, is_remarkable, warnings: mut about } = reading;
         let uuid = event.borrow().uuid;
@@ -77,65 +68,6 @@ where
     insert_facts(tx, project.id, &facts).await?;
     enqueue(kernel, tx, project.id, facts.iter().map(|fact| fact.uuid).collect()).await?;
     Ok(Accepted { stored: fresh.len(), duplicates, refused: refused.len() })
-}
-
-/// Leaves of a merge that is not proven only that its id was used.
-fn disprove(event: &CapturedEvent, reading: &mut Reading, proof: &Redacted<String>) {
-    let given = event.properties.get(PROOF).and_then(serde_json::Value::as_str).unwrap_or_default();
-    let is_proven = identity_hash(proof, &event.distinct_id)
-        .is_some_and(|right| secret::equal(right.as_bytes(), given.to_ascii_lowercase().as_bytes()));
-    if let Some(fact) = reading.fact.as_mut().filter(|_| !is_proven) {
-        (fact.deed, fact.changes, reading.is_remarkable) = (Deed::Set, Changes::default(), false);
-        reading.warnings.push(Warning::of(WarningKind::NotVerified, event));
-    }
-}
-
-/// What proves an id to a project that asks for it: `HMAC-SHA256(secret, distinct_id)` in hexadecimal digits, where the
-/// secret is that text's bytes.
-#[must_use]
-pub fn identity_hash(verification_secret: &Redacted<String>, distinct_id: &str) -> Option<String> {
-    let mut mac = <Hmac<Sha256> as Mac>::new_from_slice(verification_secret.expose().as_bytes()).ok()?;
-    mac.update(distinct_id.as_bytes());
-    Some(hexadecimal(&mac.finalize().into_bytes()))
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
-    bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}
-
-/// From now on `$identify` and `$create_alias` of a project merge and change properties only with a proof made of the
-/// secret that this returns; with `false`, no proof is asked for any more.
-///
-/// # Errors
-/// When the database fails.
-pub async fn require_verification(
-    kernel: &Kernel,
-    tx: &Tx,
-    project_id: ProjectId,
-    is_required: bool,
-) -> Result<Option<Redacted<String>>, DbErr> {
-    let (sql, values): (_, Vec<Value>) = if is_required {
-        let key_id = kernel.keys.current().to_owned();
-        let sql = "INSERT INTO identify_verifications (project_id, key_id, created_at) VALUES ($1, $2, $3)
-                   ON CONFLICT DO NOTHING";
-        (sql, vec![project_id.0.into(), key_id.into(), kernel.clock.now().0.into()])
-    } else {
-        ("DELETE FROM identify_verifications WHERE project_id = $1", vec![project_id.0.into()])
-    };
-    tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
-    verification(kernel, tx, project_id).await
-}
-
-/// The secret that identities are proven with, if the project asks for it. It is derived, and rests nowhere.
-async fn verification(kernel: &Kernel, tx: &Tx, project_id: ProjectId) -> Result<Option<Redacted<String>>, DbErr> {
-    let sql = "SELECT key_id FROM identify_verifications WHERE project_id = $1";
-    let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, [project_id.0.into()]);
-    let Some(row) = tx.query_one_raw(statement).await? else { return Ok(None) };
-    let key_id: String = row.try_get("", "key_id")?;
-    let derived = kernel.keys.derive(&key_id, "identify.verification", &[project_id.0.as_bytes()]);
-    // Without the key nothing can be proven: nothing is.
-    Ok(Some(Redacted::new(hexadecimal(&derived.unwrap_or_else(secret::random_bytes)))))
 }
 
 /// Enqueues the application of facts.
@@ -162,7 +94,8 @@ where
         let mut values: Vec<Value> = Vec::with_capacity(events.len() * 8);
         for (event, fact, _) in events {
             let event: &CapturedEvent = event.borrow();
-            let properties = serde_json::to_string(&event.properties).map_err(|err| DbErr::Custom(err.to_string()))?;
+            let properties = verification::without_proof(&event.properties);
+            let properties = serde_json::to_string(&*properties).map_err(|err| DbErr::Custom(err.to_string()))?;
             values.extend::<[Value; 8]>([
                 project_id.0.into(),
                 event.uuid.into(),
@@ -284,14 +217,16 @@ pub(super) async fn insert_facts(tx: &Tx, project_id: ProjectId, facts: &[Fact])
     Ok(())
 }
 
-/// Inserts warnings that are not there yet.
+/// Inserts warnings that are not there yet. They are sorted, as the uses of ids are.
 pub(super) async fn insert_warnings(tx: &Tx, project_id: ProjectId, warnings: &[Warning]) -> Result<(), DbErr> {
-    for warnings in warnings.chunks(ROWS) {
+    let by_id: BTreeMap<Uuid, &Warning> =
+        warnings.iter().rev().map(|warning| (warning.id(project_id), warning)).collect();
+    for warnings in by_id.into_iter().collect::<Vec<_>>().chunks(ROWS) {
         let values: Vec<Value> = warnings
             .iter()
-            .flat_map(|warning| -> [Value; 7] {
+            .flat_map(|(id, warning)| -> [Value; 7] {
                 [
-                    warning.id(project_id).into(),
+                    (*id).into(),
                     project_id.0.into(),
                     warning.kind.as_str().into(),
                     Some(warning.event_uuid).into(),

@@ -5,7 +5,7 @@ mod state;
 use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
-pub(in crate::identify) use state::{load, save};
+pub(in crate::identify) use state::{load, save, unload};
 use uuid::Uuid;
 
 use super::{
