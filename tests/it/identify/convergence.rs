@@ -165,11 +165,12 @@ fn first_difference(found: &Outcome, expected: &Outcome) -> Option<u64> {
 }
 
 /// A history as one reads it.
-fn story(world: &World, events: &[CapturedEvent]) -> String {
+fn story(events: &[CapturedEvent]) -> String {
     let mut text = String::new();
+    let Some(begin) = events.iter().map(|event| event.at).min() else { return text };
     for event in events {
         let other = event.properties.get("$anon_distinct_id").or(event.properties.get("alias")).and_then(Value::as_str);
-        let second = event.at.since(super::begin(world.app.now())).as_secs();
+        let second = event.at.since(begin).as_secs();
         write!(text, "  at {second:>3} {} {}", event.event, event.distinct_id).expect("text");
         write!(text, "{}", other.map(|other| format!(" <- {other}")).unwrap_or_default()).expect("text");
         let changes = [("set", &event.set), ("set once", &event.set_once)];
@@ -213,8 +214,7 @@ async fn shrink(mut events: Vec<CapturedEvent>) -> String {
             at += 1;
         }
     }
-    let world = World::new().await;
-    story(&world, &events)
+    story(&events)
 }
 
 pub async fn compare(world: &World, events: &[CapturedEvent]) {
@@ -234,7 +234,7 @@ pub async fn compare(world: &World, events: &[CapturedEvent]) {
     let events: Vec<_> = events.iter().filter(|event| number_of(&event.distinct_id) == Some(number)).cloned().collect();
     panic!(
         "h{number} ended differently; as it arrived:\n{}\n{text}\nthe least of it:\n{}",
-        story(world, &events),
+        story(&events),
         shrink(events).await
     );
 }
