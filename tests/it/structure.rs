@@ -56,7 +56,7 @@ const SLICES: &[Slice] = &[
     // authenticators
     slice(1, "backup_codes", &[]),
     slice(1, "email_mfa", &["bypass", "proof"]),
-    slice(1, "identify", &["accept", "event", "fact", "merge", "verification"]),
+    slice(1, "identify", &["accept", "event", "fact", "merge"]),
     slice(1, "lockout", &[]),
     slice(1, "passkey", &["ceremony"]),
     slice(1, "password", &["phc", "pool", "strength"]),

@@ -4,7 +4,6 @@ pub mod api_keys;
 pub mod audit;
 pub mod devices;
 pub mod email_verification;
-pub mod identify;
 pub mod invites;
 pub mod jobs;
 pub mod login;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use harness::{Caller, PASSWORD};
 use poem::http::Method;
 use serde_json::{Value, json};
-use shared::{identify::verification::identity_hash, secret::Redacted};
+use shared::{identify::identity_hash, secret::Redacted};
 
 use super::{ADA, Seen, World};
 
