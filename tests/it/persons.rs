@@ -175,8 +175,47 @@ async fn old_events_are_deleted_and_persons_stay() {
     capture(&app, &project, vec![event(&app, "page", "anon", 5, &json!({}))]).await;
     app.advance(Duration::from_secs(app.kernel.config.persons.keep_events_seconds + 1));
     capture(&app, &project, vec![event(&app, "page", "late", 5, &json!({}))]).await;
-    works::enqueue_one(&app, &SweepEvents { window: 1 }).await;
+    works::enqueue_one(&app, &SweepEvents { window: 1, step: 0 }).await;
     app.drain().await;
     assert_eq!(app.number("SELECT COUNT(*) AS number FROM events").await, 1);
     assert_eq!(app.number("SELECT COUNT(*) AS number FROM persons").await, 2);
+}
+
+/// However many events are old, one window deletes them, in bounded batches.
+#[tokio::test(flavor = "multi_thread")]
+async fn more_old_events_than_a_batch_are_deleted_in_one_window() {
+    let (app, project) = app().await;
+    for _ in 0..11 {
+        capture(&app, &project, (0..1_000).map(|_| event(&app, "page", "anon", 5, &json!({}))).collect()).await;
+    }
+    app.advance(Duration::from_secs(app.kernel.config.persons.keep_events_seconds + 1));
+    works::enqueue_one(&app, &SweepEvents { window: 1, step: 0 }).await;
+    app.drain().await;
+    assert_eq!(app.number("SELECT COUNT(*) AS number FROM events").await, 0);
+    let sweeps = "SELECT COUNT(*) AS number FROM jobs WHERE name = 'persons.sweep_events'";
+    assert_eq!(app.number(sweeps).await, 3);
+}
+
+/// Events of a deleted person are nobody's: also when somebody else uses its id later.
+#[tokio::test(flavor = "multi_thread")]
+async fn events_of_a_deleted_person_are_not_those_of_the_next_one() {
+    let (app, project) = app().await;
+    let ada = signed_in(&app, ADA).await;
+    let base = format!("/api/projects/{}", project.id);
+    let person = async || {
+        let page = ada.get(&format!("{base}/persons?distinct_id=anon")).await.expect(200).json();
+        items(&page).first().and_then(|person| person["id"].as_str()).map(str::to_owned)
+    };
+    capture(&app, &project, vec![event(&app, "before", "anon", 5, &json!({}))]).await;
+    let first = person().await.expect("a person");
+    ada.delete(&format!("{base}/persons/{first}")).await.expect(204);
+    app.advance(Duration::from_secs(3_600));
+    capture(&app, &project, vec![event(&app, "after", "anon", 5, &json!({}))]).await;
+    let second = person().await.expect("someone else");
+    assert_ne!(second, first);
+    let page = ada.get(&format!("{base}/events")).await.expect(200).json();
+    let of = |name: &str| items(&page).iter().find(|event| event["event"] == name).expect("an event")["person"].clone();
+    assert_eq!((of("before"), &of("after")["id"]), (Value::Null, &json!(second)));
+    let page = ada.get(&format!("{base}/events?person_id={second}")).await.expect(200).json();
+    assert_eq!(items(&page).iter().map(|event| &event["event"]).collect::<Vec<_>>(), ["after"]);
 }

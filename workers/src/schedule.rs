@@ -68,7 +68,6 @@ macro_rules! scheduled {
 
 scheduled!(
     SweepFinishedJobs,
-    SweepEvents,
     SweepDevices,
     SweepIdempotencyKeys,
     SweepInvites,
@@ -80,6 +79,13 @@ scheduled!(
     SweepEndedSessions,
     SweepTwoFactorResets
 );
+
+/// The first batch of a window; it enqueues the next one.
+impl Scheduled for SweepEvents {
+    fn of(window: i64) -> Self {
+        Self { window, step: 0 }
+    }
+}
 
 /// The first batch of a window; it enqueues the next one.
 impl Scheduled for SweepKeyExpiry {

@@ -17,6 +17,7 @@ pub const SCOPES: &[(&str, Need)] = &[
     ("deletePerson", Need::Scope("person:write")),
     ("exportAuditEvents", Need::Scope("audit:read")),
     ("getCurrentApiKey", Need::AnyKey),
+    ("getIdentifyVerification", Need::Scope("project:read")),
     ("getMe", Need::Scope("user:read")),
     ("getOrganization", Need::Scope("organization:read")),
     ("getPerson", Need::Scope("person:read")),

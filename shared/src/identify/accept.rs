@@ -1,12 +1,13 @@
 //! Accepting a batch: events, facts, warnings and the job are rows of the caller's transaction.
 
 use std::{
-    borrow::Borrow,
+    borrow::{Borrow, Cow},
     collections::{BTreeMap, BTreeSet, HashMap},
 };
 
 use hmac::{Hmac, Mac};
 use sea_orm::{ConnectionTrait, DbErr, Statement, Value};
+use serde_json::{Map, Value as Json, json};
 use sha2::Sha256;
 use uuid::Uuid;
 
@@ -17,11 +18,13 @@ use super::{
     store,
 };
 use crate::{
+    audit::Outcome,
     clock::Timestamp,
     db::Tx,
     jobs,
     kernel::Kernel,
-    projects::{Project, ProjectId},
+    orgs::{self, Actor, By, Permission},
+    projects::{self, Project, ProjectError, ProjectId},
     secret::{self, Redacted},
 };
 
@@ -30,7 +33,7 @@ const ROWS: usize = 1_000;
 /// Facts that one job carries.
 const FACTS_PER_JOB: usize = 200;
 
-/// Events that a project may want to be proven.
+/// Events that have to be proven.
 const MERGES: [&str; 2] = ["$identify", "$create_alias"];
 /// The property with the proof: `HMAC-SHA256(secret, distinct_id)`, in hexadecimal digits.
 const PROOF: &str = "$identity_hash";
@@ -47,15 +50,14 @@ where
     E: Borrow<CapturedEvent> + Send + Sync,
 {
     let (mut kept, mut refused, mut warnings) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
-    let merges = |event: &CapturedEvent| MERGES.contains(&event.event.as_str()) && !event.may_merge_dangerously;
-    let proof = if events.iter().any(|event| merges(event.borrow())) {
-        verification(kernel, tx, project.id).await?
+    let proof = if events.iter().any(|event| needs_proof(event.borrow())) {
+        verification(kernel, &**tx, project.id).await?
     } else {
         None
     };
     for event in events {
         let mut reading = fact::read(event.borrow());
-        if let Some(proof) = proof.as_ref().filter(|_| merges(event.borrow())) {
+        if let Some(proof) = proof.as_ref().map(|(secret, _)| secret).filter(|_| needs_proof(event.borrow())) {
             disprove(event.borrow(), &mut reading, proof);
         }
         let Reading { fact, is_remarkable, warnings: mut about } = reading;
@@ -79,15 +81,100 @@ where
     Ok(Accepted { stored: fresh.len(), duplicates, refused: refused.len() })
 }
 
+/// Asks for proofs: from now on `$identify` and `$create_alias` of the project merge and change properties only with one
+/// that is made of the secret that this returns. Asked for again, it returns the same secret.
+///
+/// # Errors
+/// When the role does not allow it, or the database fails.
+pub async fn require_verification(
+    kernel: &Kernel,
+    by: By<'_>,
+    project_id: ProjectId,
+) -> Result<(Redacted<String>, Timestamp), ProjectError> {
+    const ACTION: &str = "identify.require_verification";
+    let (tx, project) = projects::enter(kernel, by, project_id, (Permission::ManageProjects, ACTION)).await?;
+    let sql = "INSERT INTO identify_verifications (project_id, key_id, created_at) VALUES ($1, $2, $3)
+               ON CONFLICT DO NOTHING";
+    let key_id = kernel.keys.current().to_owned();
+    let values: [Value; 3] = [project_id.0.into(), key_id.into(), kernel.clock.now().0.into()];
+    tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+    let (secret, since) = verification(kernel, &*tx, project_id).await?.ok_or(ProjectError::NotFound)?;
+    let detail = json!({ "project_id": project_id });
+    orgs::record(kernel, &tx, by, project.organization_id, (ACTION, Outcome::Success, detail)).await?;
+    tx.commit().await?;
+    Ok((secret, since))
+}
+
+/// Asks for no proofs any more; the secret is worth nothing from now on.
+///
+/// # Errors
+/// When the role does not allow it, or the database fails.
+pub async fn waive_verification(kernel: &Kernel, by: By<'_>, project_id: ProjectId) -> Result<(), ProjectError> {
+    const ACTION: &str = "identify.waive_verification";
+    let (tx, project) = projects::enter(kernel, by, project_id, (Permission::ManageProjects, ACTION)).await?;
+    let sql = "DELETE FROM identify_verifications WHERE project_id = $1";
+    tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, [project_id.0.into()])).await?;
+    let detail = json!({ "project_id": project_id });
+    orgs::record(kernel, &tx, by, project.organization_id, (ACTION, Outcome::Success, detail)).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// Since when the project asks for proofs, if it does.
+///
+/// # Errors
+/// When the project is out of the actor's reach, or the database fails.
+pub async fn verification_required_since(
+    kernel: &Kernel,
+    actor: &Actor,
+    project_id: ProjectId,
+) -> Result<Option<Timestamp>, ProjectError> {
+    let db = kernel.db.reader();
+    projects::require(db, actor, project_id, Permission::View).await?;
+    Ok(verification(kernel, db, project_id).await?.map(|(_, since)| since))
+}
+
+/// The secret that identities are proven with, and since when, if the project asks for proofs. It is derived from a key of
+/// the installation, the project and that moment, and rests nowhere: asked for anew after an end, it is another one.
+async fn verification<C: ConnectionTrait>(
+    kernel: &Kernel,
+    db: &C,
+    project_id: ProjectId,
+) -> Result<Option<(Redacted<String>, Timestamp)>, DbErr> {
+    let sql = "SELECT key_id, created_at FROM identify_verifications WHERE project_id = $1";
+    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [project_id.0.into()]);
+    let Some(row) = db.query_one_raw(statement).await? else { return Ok(None) };
+    let (key_id, since): (String, i64) = (row.try_get("", "key_id")?, row.try_get("", "created_at")?);
+    let parts: [&[u8]; 2] = [project_id.0.as_bytes(), &since.to_be_bytes()];
+    let derived = kernel.keys.derive(&key_id, "identify.verification", &parts);
+    // Without the key nothing can be proven: nothing is.
+    let secret = Redacted::new(hexadecimal(&derived.unwrap_or_else(secret::random_bytes)));
+    Ok(Some((secret, Timestamp(since))))
+}
+
+/// Whether an event has to be proven where a project asks for it.
+fn needs_proof(event: &CapturedEvent) -> bool {
+    MERGES.contains(&event.event.as_str()) && !event.may_merge_dangerously
+}
+
 /// Leaves of a merge that is not proven only that its id was used.
 fn disprove(event: &CapturedEvent, reading: &mut Reading, proof: &Redacted<String>) {
-    let given = event.properties.get(PROOF).and_then(serde_json::Value::as_str).unwrap_or_default();
+    let given = event.properties.get(PROOF).and_then(Json::as_str).unwrap_or_default();
     let is_proven = identity_hash(proof, &event.distinct_id)
         .is_some_and(|right| secret::equal(right.as_bytes(), given.to_ascii_lowercase().as_bytes()));
     if let Some(fact) = reading.fact.as_mut().filter(|_| !is_proven) {
         (fact.deed, fact.changes, reading.is_remarkable) = (Deed::Set, Changes::default(), false);
         reading.warnings.push(Warning::of(WarningKind::NotVerified, event));
     }
+}
+
+/// Properties as they are stored: who reads events learns no proof.
+fn without_proof(properties: &Map<String, Json>) -> Cow<'_, Map<String, Json>> {
+    let mut properties = Cow::Borrowed(properties);
+    if properties.contains_key(PROOF) {
+        properties.to_mut().remove(PROOF);
+    }
+    properties
 }
 
 /// What proves an id to a project that asks for it: `HMAC-SHA256(secret, distinct_id)` in hexadecimal digits, where the
@@ -102,40 +189,6 @@ pub fn identity_hash(verification_secret: &Redacted<String>, distinct_id: &str) 
 fn hexadecimal(bytes: &[u8]) -> String {
     let digit = |value: u8| char::from_digit(u32::from(value), 16).unwrap_or('0');
     bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
-}
-
-/// From now on `$identify` and `$create_alias` of a project merge and change properties only with a proof made of the
-/// secret that this returns; with `false`, no proof is asked for any more.
-///
-/// # Errors
-/// When the database fails.
-pub async fn require_verification(
-    kernel: &Kernel,
-    tx: &Tx,
-    project_id: ProjectId,
-    is_required: bool,
-) -> Result<Option<Redacted<String>>, DbErr> {
-    let (sql, values): (_, Vec<Value>) = if is_required {
-        let key_id = kernel.keys.current().to_owned();
-        let sql = "INSERT INTO identify_verifications (project_id, key_id, created_at) VALUES ($1, $2, $3)
-                   ON CONFLICT DO NOTHING";
-        (sql, vec![project_id.0.into(), key_id.into(), kernel.clock.now().0.into()])
-    } else {
-        ("DELETE FROM identify_verifications WHERE project_id = $1", vec![project_id.0.into()])
-    };
-    tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
-    verification(kernel, tx, project_id).await
-}
-
-/// The secret that identities are proven with, if the project asks for it. It is derived, and rests nowhere.
-async fn verification(kernel: &Kernel, tx: &Tx, project_id: ProjectId) -> Result<Option<Redacted<String>>, DbErr> {
-    let sql = "SELECT key_id FROM identify_verifications WHERE project_id = $1";
-    let statement = Statement::from_sql_and_values(tx.get_database_backend(), sql, [project_id.0.into()]);
-    let Some(row) = tx.query_one_raw(statement).await? else { return Ok(None) };
-    let key_id: String = row.try_get("", "key_id")?;
-    let derived = kernel.keys.derive(&key_id, "identify.verification", &[project_id.0.as_bytes()]);
-    // Without the key nothing can be proven: nothing is.
-    Ok(Some(Redacted::new(hexadecimal(&derived.unwrap_or_else(secret::random_bytes)))))
 }
 
 /// Enqueues the application of facts.
@@ -162,7 +215,8 @@ where
         let mut values: Vec<Value> = Vec::with_capacity(events.len() * 8);
         for (event, fact, _) in events {
             let event: &CapturedEvent = event.borrow();
-            let properties = serde_json::to_string(&event.properties).map_err(|err| DbErr::Custom(err.to_string()))?;
+            let properties = without_proof(&event.properties);
+            let properties = serde_json::to_string(&*properties).map_err(|err| DbErr::Custom(err.to_string()))?;
             values.extend::<[Value; 8]>([
                 project_id.0.into(),
                 event.uuid.into(),
@@ -284,14 +338,16 @@ pub(super) async fn insert_facts(tx: &Tx, project_id: ProjectId, facts: &[Fact])
     Ok(())
 }
 
-/// Inserts warnings that are not there yet.
+/// Inserts warnings that are not there yet. They are sorted, as the uses of ids are.
 pub(super) async fn insert_warnings(tx: &Tx, project_id: ProjectId, warnings: &[Warning]) -> Result<(), DbErr> {
-    for warnings in warnings.chunks(ROWS) {
+    let by_id: BTreeMap<Uuid, &Warning> =
+        warnings.iter().rev().map(|warning| (warning.id(project_id), warning)).collect();
+    for warnings in by_id.into_iter().collect::<Vec<_>>().chunks(ROWS) {
         let values: Vec<Value> = warnings
             .iter()
-            .flat_map(|warning| -> [Value; 7] {
+            .flat_map(|(id, warning)| -> [Value; 7] {
                 [
-                    warning.id(project_id).into(),
+                    (*id).into(),
                     project_id.0.into(),
                     warning.kind.as_str().into(),
                     Some(warning.event_uuid).into(),

@@ -26,7 +26,7 @@ use crate::{
 /// Ids that one replay covers.
 const COMPONENT_IDS: usize = 20_000;
 /// How often a component is looked up again that grew meanwhile.
-const TRIES: usize = 8;
+const TRIES: usize = 16;
 
 /// Why facts are not applied.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +39,17 @@ pub enum ApplyError {
     Database(#[from] DbErr),
 }
 
+/// What a job works on. Nobody else changes it until the transaction ends.
+struct Part {
+    before: State,
+    /// Facts of the job that are later than all that their persons have seen.
+    in_order: Vec<Fact>,
+    /// Those that are not.
+    late: Vec<Fact>,
+    /// The ids that merges connect with the late ones, and all facts about them; `None` when they are too many.
+    component: Option<(BTreeSet<String>, Vec<Fact>)>,
+}
+
 /// Makes persons what these facts say: those that are later than all that their persons have seen are applied to them,
 /// and the components of the others are replayed. A merge that is too large is put aside into a job of its own.
 ///
@@ -46,22 +57,12 @@ pub enum ApplyError {
 /// When the database fails, or a merge that was put aside is still too large. Nothing may be committed then.
 pub async fn apply(kernel: &Kernel, tx: &Tx, job: &ApplyFacts) -> Result<(), ApplyError> {
     let project_id = job.project_id;
-    let facts = store::pending(tx, project_id, &job.fact_ids).await?;
-    if facts.is_empty() {
-        return Ok(());
-    }
-    let before = store::load(tx, project_id, &ids_of(&facts)).await?;
-    // Another worker may have applied some before the locks were free.
-    let mut facts = store::pending(tx, project_id, &job.fact_ids).await?;
-    let late: Vec<Fact> = facts.iter().filter(|fact| !before.is_in_order(fact)).cloned().collect();
+    let Some(Part { before, in_order: mut facts, late, component }) = hold(tx, job).await? else { return Ok(()) };
     let mut aside = Vec::new();
     if !late.is_empty() {
-        match replay(tx, project_id, &late).await {
+        match replay(tx, &before, component, &late).await {
             Ok(replayed) => facts.retain(|fact| !replayed.contains(&fact.uuid)),
-            Err(ApplyError::TooLarge(_)) if !job.is_oversized => {
-                facts.retain(|fact| before.is_in_order(fact));
-                aside = late;
-            }
+            Err(ApplyError::TooLarge(_)) if !job.is_oversized => aside = late,
             Err(error) => return Err(error),
         }
     }
@@ -86,6 +87,38 @@ pub async fn apply(kernel: &Kernel, tx: &Tx, job: &ApplyFacts) -> Result<(), App
     Ok(())
 }
 
+/// Locks what the open facts of a job look at, and the components of those that come late. What is to be locked is only
+/// known once some of it is: then all is given back, and locked together. `None` when no fact is open.
+async fn hold(tx: &Tx, job: &ApplyFacts) -> Result<Option<Part>, ApplyError> {
+    let open = || store::pending(tx, job.project_id, &job.fact_ids);
+    let mut ids = owned(&ids_of(&open().await?));
+    for _ in 0..TRIES {
+        if ids.is_empty() {
+            return Ok(None);
+        }
+        let before = store::load(tx, job.project_id, &ids.iter().map(String::as_str).collect()).await?;
+        // Another worker may have applied some before the locks were free.
+        let (in_order, late): (Vec<_>, Vec<_>) = open().await?.into_iter().partition(|fact| before.is_in_order(fact));
+        let Some(component) = store::closure(tx, job.project_id, &ids_of(&late), COMPONENT_IDS).await? else {
+            return Ok(Some(Part { before, in_order, late, component: None }));
+        };
+        if component.is_subset(&ids) {
+            let facts = store::facts_of(tx, job.project_id, &component.iter().map(String::as_str).collect()).await?;
+            // A fact may have arrived in between that connects it with further ids.
+            if ids_of(&facts).iter().all(|id| component.contains(*id)) {
+                return Ok(Some(Part { before, in_order, late, component: Some((component, facts)) }));
+            }
+        }
+        store::unload(tx).await?;
+        ids.extend(component);
+    }
+    Err(DbErr::Custom("the component grows all the time".to_owned()).into())
+}
+
+fn owned(ids: &BTreeSet<&str>) -> BTreeSet<String> {
+    ids.iter().map(|id| (*id).to_owned()).collect()
+}
+
 fn ids_of(facts: &[Fact]) -> BTreeSet<&str> {
     facts.iter().flat_map(Fact::ids).collect()
 }
@@ -103,38 +136,33 @@ async fn put_aside(kernel: &Kernel, tx: &Tx, project_id: ProjectId, fact: &Fact)
     })
 }
 
-/// Replays all facts that merges connect with these, in their order. Returns which facts that were.
-async fn replay(tx: &Tx, project_id: ProjectId, late: &[Fact]) -> Result<BTreeSet<Uuid>, ApplyError> {
-    let seeds = ids_of(late);
+/// Replays all facts that merges connect with the late ones, in their order. Returns which facts that were.
+async fn replay(
+    tx: &Tx,
+    before: &State,
+    component: Option<(BTreeSet<String>, Vec<Fact>)>,
+    late: &[Fact],
+) -> Result<BTreeSet<Uuid>, ApplyError> {
     let blamed = TooLarge(late.first().map_or_else(Uuid::nil, |fact| fact.uuid));
-    for _ in 0..TRIES {
-        let component = store::closure(tx, project_id, &seeds, COMPONENT_IDS).await?.ok_or(blamed)?;
-        let ids: BTreeSet<&str> = component.iter().map(String::as_str).collect();
-        let before = store::load(tx, project_id, &ids).await?;
-        let facts = store::facts_of(tx, project_id, &ids).await?;
-        // A fact may have arrived in between that connects it with further ids.
-        if !ids_of(&facts).is_subset(&ids) {
-            continue;
-        }
-        let mut after = State::of(project_id);
-        for (id, known) in &before.ids {
-            after.ids.entry(id.clone()).or_default().buried = known.buried;
-        }
-        let mut warnings = Vec::new();
-        for fact in &facts {
-            warnings.extend(after.apply(fact, Limits::default())?);
-        }
-        // All ids are here: what each became is written, not the way there.
-        after.moves.clear();
-        store::save(tx, &before, &after).await?;
-        chaos::point("merge.mid_tx");
-        let uuids: Vec<Uuid> = facts.iter().map(|fact| fact.uuid).collect();
-        store::forget_warnings(tx, project_id, &uuids).await?;
-        accept::insert_warnings(tx, project_id, &warnings).await?;
-        store::mark_applied(tx, project_id, &uuids).await?;
-        return Ok(uuids.into_iter().collect());
+    let (ids, facts) = component.ok_or(blamed)?;
+    let (before, project_id) = (before.part(&ids), before.project_id);
+    let mut after = State::of(project_id);
+    for (id, known) in &before.ids {
+        after.ids.entry(id.clone()).or_default().buried = known.buried;
     }
-    Err(DbErr::Custom("the component grows all the time".to_owned()).into())
+    let mut warnings = Vec::new();
+    for fact in &facts {
+        warnings.extend(after.apply(fact, Limits::default())?);
+    }
+    // All ids are here: what each became is written, not the way there.
+    after.moves.clear();
+    store::save(tx, &before, &after).await?;
+    chaos::point("merge.mid_tx");
+    let uuids: Vec<Uuid> = facts.iter().map(|fact| fact.uuid).collect();
+    store::forget_warnings(tx, project_id, &uuids).await?;
+    accept::insert_warnings(tx, project_id, &warnings).await?;
+    store::mark_applied(tx, project_id, &uuids).await?;
+    Ok(uuids.into_iter().collect())
 }
 
 /// Merges what an anonymous client did into the user who signed in with it. The fact's id is made of the session and the

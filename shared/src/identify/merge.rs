@@ -1,9 +1,12 @@
 //! How facts make persons: the whole algorithm, over values.
 //!
-//! The replay, the fast path and the tests' oracle all run [`State::apply`]; they differ in how much of the world they load.
+//! The replay and the fast path both run [`State::apply`]; they differ in how much of the world they load.
 //! A state that does not hold all ids of a person remembers who was absorbed by whom in [`State::moves`].
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -94,6 +97,20 @@ impl State {
     #[must_use]
     pub const fn of(project_id: ProjectId) -> Self {
         Self { project_id, persons: BTreeMap::new(), ids: BTreeMap::new(), moves: Vec::new() }
+    }
+
+    /// What it says of these ids, which are all that their persons have.
+    #[must_use]
+    pub fn part(&self, ids: &BTreeSet<String>) -> Self {
+        let ids: BTreeMap<_, _> = self
+            .ids
+            .iter()
+            .filter(|(id, _)| ids.contains(*id))
+            .map(|(id, known)| (id.clone(), known.clone()))
+            .collect();
+        let persons = ids.values().filter_map(|known| self.persons.get(&known.person?));
+        let persons = persons.map(|person| (person.id, person.clone())).collect();
+        Self { project_id: self.project_id, persons, ids, moves: Vec::new() }
     }
 
     /// The person of an id.
@@ -203,13 +220,15 @@ impl State {
 
     /// Gets or creates the person of the fact's id, and changes its properties.
     fn set(&mut self, fact: &Fact, limits: Limits, warnings: &mut Vec<Warning>) {
-        if self.person_of(&fact.distinct_id).is_none() {
+        let is_begun = self.person_of(&fact.distinct_id).is_none();
+        if is_begun {
             self.create(fact, &fact.distinct_id, &[&fact.distinct_id]);
         }
-        self.change(fact, limits, warnings);
+        self.change(fact, is_begun, limits, warnings);
     }
 
-    fn change(&mut self, fact: &Fact, limits: Limits, warnings: &mut Vec<Warning>) {
+    /// Changes properties. The version grows unless the fact has made it what it is already.
+    fn change(&mut self, fact: &Fact, is_counted: bool, limits: Limits, warnings: &mut Vec<Warning>) {
         let Some(person) = self.person_mut(&fact.distinct_id) else { return };
         let changed = changed(&person.properties, &fact.changes);
         if changed == person.properties {
@@ -217,7 +236,7 @@ impl State {
         }
         if is_within(&changed, limits) {
             person.properties = changed;
-            person.version += 1;
+            person.version += i64::from(!is_counted);
         } else {
             warnings.push(warning(fact, WarningKind::PropertiesSize, json!({ "limit_bytes": limits.property_bytes })));
         }
@@ -225,7 +244,7 @@ impl State {
 
     fn use_personless(&mut self, fact: &Fact, limits: Limits, warnings: &mut Vec<Warning>) {
         match self.person_of(&fact.distinct_id).map(|person| person.created_at) {
-            Some(begin) if fact.at > begin + UPGRADE_AFTER => self.change(fact, limits, warnings),
+            Some(begin) if fact.at > begin + UPGRADE_AFTER => self.change(fact, false, limits, warnings),
             Some(_) => {}
             None => self.known(&fact.distinct_id).is_personless = true,
         }
@@ -240,14 +259,15 @@ impl State {
         warnings: &mut Vec<Warning>,
     ) -> Result<(), TooLarge> {
         let into = fact.distinct_id.as_str();
-        match (self.person_of(into).cloned(), self.person_of(other).cloned()) {
+        let is_counted = match (self.person_of(into).cloned(), self.person_of(other).cloned()) {
             (None, None) => {
                 let is_used = |id: &str| self.ids.get(id).is_some_and(|known| known.is_personless);
                 let seed = if is_used(other) && !is_used(into) { other } else { into };
                 self.create(fact, seed, &[into, other]);
+                true
             }
             (Some(person), None) => self.adopt(other, person.id),
-            (Some(target), Some(source)) if target.id == source.id => {}
+            (Some(target), Some(source)) if target.id == source.id => false,
             (target, Some(source)) if source.is_identified && !is_unguarded => {
                 // Also an id without a person does not join an identified one: it would be taken for it.
                 if target.is_none() {
@@ -255,6 +275,7 @@ impl State {
                 }
                 let detail = json!({ "source_person_distinct_id": other, "target_person_distinct_id": into });
                 warnings.push(warning(fact, WarningKind::AlreadyIdentified, detail));
+                target.is_none()
             }
             (None, Some(person)) => self.adopt(into, person.id),
             (Some(target), Some(source)) => {
@@ -262,18 +283,21 @@ impl State {
                     return Err(TooLarge(fact.uuid));
                 }
                 self.absorb(fact, (target, source), limits, warnings);
+                true
             }
-        }
+        };
         self.identify(into);
-        self.change(fact, limits, warnings);
+        self.change(fact, is_counted, limits, warnings);
         Ok(())
     }
 
-    fn adopt(&mut self, distinct_id: &str, id: Uuid) {
+    /// Adds an id to a person; its version stays.
+    fn adopt(&mut self, distinct_id: &str, id: Uuid) -> bool {
         self.known(distinct_id).person = Some(id);
         if let Some(person) = self.persons.get_mut(&id) {
             person.id_count += 1;
         }
+        false
     }
 
     fn absorb(

@@ -18,7 +18,7 @@ mod jobs;
 pub mod merge;
 mod store;
 
-pub use accept::{accept, identity_hash, require_verification};
+pub use accept::{accept, identity_hash, require_verification, verification_required_since, waive_verification};
 pub use event::{Accepted, CapturedEvent, PersonChanges, PersonProcessing, Warning, WarningKind, person_changes};
 pub use fact::{Changes, Deed, Fact, Moment, Reading, is_illegal, read};
 pub use flow::{ApplyError, apply, delete, delete_of_user, record_sign_in, split};

@@ -11,6 +11,14 @@ use crate::jobs::{Job, Queue, Retry};
 pub struct SweepEvents {
     /// The schedule's window, which makes one job per window.
     pub window: i64,
+    /// Which batch of the window.
+    #[serde(default, skip_serializing_if = "is_first")]
+    pub step: u32,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_first(step: &u32) -> bool {
+    *step == 0
 }
 
 impl Job for SweepEvents {
@@ -21,6 +29,6 @@ impl Job for SweepEvents {
     const EXPIRES: Option<Duration> = None;
 
     fn dedup_key(&self) -> Option<String> {
-        Some(self.window.to_string())
+        Some(if self.step == 0 { self.window.to_string() } else { format!("{}.{}", self.window, self.step) })
     }
 }

@@ -223,8 +223,10 @@ pub(super) async fn list_events<C: ConnectionTrait>(
         "SELECT event.uuid, event.event, event.distinct_id, event.at, event.properties, person.id AS person_id,
           person.is_identified, person.email
         FROM events AS event
+        LEFT JOIN person_tombstones AS grave
+          ON grave.distinct_id = event.distinct_id AND grave.project_id = event.project_id AND grave.until >= event.at
         LEFT JOIN person_distinct_ids AS known
-          ON known.distinct_id = event.distinct_id AND known.project_id = event.project_id
+          ON known.distinct_id = event.distinct_id AND known.project_id = event.project_id AND grave.until IS NULL
         LEFT JOIN persons AS person ON person.id = known.person_id
         WHERE event.project_id = $1";
     let mut query = Query::new(columns, project_id);
@@ -233,7 +235,7 @@ pub(super) async fn list_events<C: ConnectionTrait>(
     }
     if let Some(person_id) = filter.person_id {
         let of = "event.distinct_id IN (SELECT distinct_id FROM person_distinct_ids
-                    WHERE person_id = ? AND project_id = $1)";
+                    WHERE person_id = ? AND project_id = $1) AND grave.until IS NULL";
         query.and(of, [person_id.into()]);
     }
     if let Some(name) = &filter.event {

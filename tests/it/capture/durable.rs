@@ -7,7 +7,7 @@ use harness::{PASSWORD, Settings, TestApp};
 use serde_json::{Value, json};
 use shared::{jobs::JobState, projects};
 
-use super::{batch, count_events, project_token, settle, texts};
+use super::{batch, count_events, project_token, texts};
 
 /// ID-20, ID-21: a delivery that comes again, whole or in parts, at once or later, is stored once
 #[tokio::test(flavor = "multi_thread")]
@@ -33,7 +33,7 @@ async fn a_delivery_that_comes_again_is_stored_once() {
     }
     assert_eq!(count_events(&app).await, 9);
     assert_eq!(app.number("SELECT COUNT(*) AS number FROM person_facts WHERE kind = 'merge'").await, 1);
-    settle(&app).await;
+    app.drain().await;
 }
 
 /// ID-38: deliveries that come together share transactions, and one that the database refuses fails alone
@@ -58,7 +58,7 @@ async fn one_bad_delivery_fails_alone() {
         answer.expect(if number % 8 == 7 { 503 } else { 200 });
     }
     assert_eq!(count_events(&app).await, 35);
-    settle(&app).await;
+    app.drain().await;
 }
 
 /// The events of an answered delivery are there with their identity job, whatever happens next
@@ -76,7 +76,7 @@ async fn events_and_their_job_commit_together() {
     app.execute("ALTER TABLE facts_away RENAME TO person_facts").await;
     app.browser().post("/e", identify).await.expect(200);
     assert_eq!((count_events(&app).await, jobs().await), (1, 1));
-    settle(&app).await;
+    app.drain().await;
 }
 
 /// ID-47: the token of a deleted project is refused once the cache has forgotten it
@@ -91,7 +91,7 @@ async fn a_deleted_projects_token_ends_within_a_bound() {
     app.browser().post("/e", batch(&token, &["a"])).await.expect_problem(401, "invalid_project_token");
     app.browser().post("/e", batch("gpc_other", &["a"])).await.expect(200);
     assert_eq!(count_events(&app).await, 2);
-    settle(&app).await;
+    app.drain().await;
 }
 
 /// ID-12: the wire rule decides who is merged into whom: Node and Python name the same two ids the other way round
@@ -109,7 +109,7 @@ async fn aliases_are_taken_as_the_wire_says() {
     let mut merges = texts(&app, merges).await;
     merges.sort();
     assert_eq!(merges, ["anon_8 absorbs user_2", "user_1 absorbs anon_7"]);
-    settle(&app).await;
+    app.drain().await;
 }
 
 /// ID-09: merging identified persons needs a secret key of the project beside the public token
@@ -148,5 +148,5 @@ async fn dangerous_merges_need_a_secret_key() {
     app.browser().post("/batch", within).await.expect_problem(401, "invalid_project_token");
     assert_eq!(texts(&app, facts).await.len(), 2);
     assert!(!app.dump().await.contains(key), "the key is nowhere");
-    settle(&app).await;
+    app.drain().await;
 }

@@ -14,7 +14,7 @@ mod durable;
 mod replay;
 mod wire;
 
-use std::{io::Write as _, time::Duration};
+use std::io::Write as _;
 
 use flate2::{Compression, write::GzEncoder};
 use harness::TestApp;
@@ -25,15 +25,6 @@ use serde_json::{Value, json};
 async fn project_token(app: &TestApp) -> String {
     app.browser().sign_up("ada@example.com").await;
     texts(app, "SELECT project_token AS text FROM projects").await.remove(0)
-}
-
-/// Processes the jobs, and those that met another one in the database and try again later.
-async fn settle(app: &TestApp) {
-    for _ in 0..4 {
-        app.drain().await;
-        app.clock.advance(Duration::from_secs(120));
-    }
-    app.drain().await;
 }
 
 /// What a query gives in its column `text`.

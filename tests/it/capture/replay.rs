@@ -5,7 +5,7 @@ use harness::{TestApp, generate::tree};
 use poem::http::Method;
 use serde_json::Value;
 
-use super::{count_events, gzip, percent, project_token, settle, texts};
+use super::{count_events, gzip, percent, project_token, texts};
 
 /// The requests of a recording.
 fn recording(version: &str) -> Vec<Value> {
@@ -71,5 +71,5 @@ async fn recorded_browsers_are_understood() {
     for id in ["42", "user_2abc", "user_B"] {
         assert!(merged.iter().any(|merged| merged == id), "{id} is not among {merged:?}");
     }
-    settle(&app).await;
+    app.drain().await;
 }

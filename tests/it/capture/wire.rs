@@ -7,7 +7,7 @@ use poem::http::Method;
 use serde_json::{Value, json};
 use shared::rate_limit::Limit;
 
-use super::{batch, count_events, gzip, project_token, settle, texts};
+use super::{batch, count_events, gzip, project_token, texts};
 
 const PAGE: &str = "https://shop.example";
 
@@ -73,7 +73,7 @@ async fn every_route_answers_200_with_and_without_a_slash() {
     let query = format!("/e?data=%7B%22event%22:%22a%22,%22distinct_id%22:%22a%22,%22token%22:%22{token}%22%7D");
     assert_eq!(page(&app).get(&query).await.status, 200);
     assert_eq!(count_events(&app).await, 6 + 2, "each delivery once, however often it came");
-    settle(&app).await;
+    app.drain().await;
 }
 
 /// ID-40: preflights are answered for every route, and allow what was asked for except credentials
@@ -116,7 +116,7 @@ async fn clients_that_send_credentials_can_read_answers() {
         }
     }
     assert_eq!(count_events(&app).await, 1);
-    settle(&app).await;
+    app.drain().await;
 }
 
 /// ID-40, ID-47: an error is readable by pages of every origin, with a text that says what is wrong
@@ -167,7 +167,7 @@ async fn limits_are_those_of_events() {
         assert_eq!(answer.status, status, "{path} with {size}: {:.200}", answer.text);
         assert_open(&answer, PAGE);
     }
-    settle(&app).await;
+    app.drain().await;
 }
 
 /// ID-38: what the database does not take is 503 and never 429, and is accepted when it is sent again
@@ -190,7 +190,7 @@ async fn what_is_not_durable_is_503() {
     let mut names = texts(&app, "SELECT event AS text FROM events").await;
     names.sort();
     assert_eq!(names, ["before", "seen"]);
-    settle(&app).await;
+    app.drain().await;
 }
 
 /// ID-38: more than may wait is 503 at once
@@ -202,7 +202,7 @@ async fn what_finds_no_room_is_503() {
         json!({ "api_key": token, "event": "a", "distinct_id": "ann", "properties": { "x": "y".repeat(40_000) } });
     page(&app).post("/e", large).await.expect_problem(503, "temporarily_unavailable");
     page(&app).post("/e", batch(&token, &["small"])).await.expect(200);
-    settle(&app).await;
+    app.drain().await;
 }
 
 /// ID-39: a project that has used up its quota is told so with 200, and its events are not stored
@@ -220,7 +220,7 @@ async fn a_used_up_quota_is_told_with_200() {
     assert_eq!(count_events(&app).await, 5);
     app.advance(Duration::from_secs(3600));
     assert_eq!(page.post("/e", batch(&token, &["j"])).await.expect(200).json(), json!({ "status": 1 }));
-    settle(&app).await;
+    app.drain().await;
 }
 
 /// ID-41, ID-58: cookies of a signed-in user, and forged ones of clients, make no difference on these routes; none is set
@@ -247,7 +247,7 @@ async fn cookies_are_neither_read_nor_set() {
     }
     assert_eq!(app.number(seen_at).await, before, "the session was used");
     assert!(!app.dump().await.contains("victim"));
-    settle(&app).await;
+    app.drain().await;
 }
 
 /// ID-43: a token that could leave the script is refused, and what is embedded is a string of JavaScript
@@ -313,5 +313,5 @@ async fn clients_are_not_counted_as_callers() {
         page.post("/e", batch(&token, &["seen"])).await.expect(200);
     }
     assert_eq!(count_events(&app).await, 300);
-    settle(&app).await;
+    app.drain().await;
 }

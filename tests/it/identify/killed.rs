@@ -6,7 +6,7 @@ use harness::{Installation, Process, free_port};
 
 use super::{
     World,
-    convergence::{Dice, compare, event},
+    convergence::{Dice, SHUFFLES, arrivals, compare},
 };
 
 /// Histories whose events arrive while workers die.
@@ -37,16 +37,11 @@ async fn killed_worker_processes_end_in_the_same_persons() {
         .set("JOBS__LEASE_SECONDS", "4")
         .set("JOBS__REDISPATCH_SECONDS", "2");
     let mut workers: Vec<Process> = WORKERS.iter().map(|name| launch(&installation, name)).collect();
-    let mut events = Vec::new();
-    for history in 0..HISTORIES {
-        let count = 3 + dice.roll(10);
-        events.extend((0..count).map(|_| event(&world, &mut dice, history)));
-    }
-    dice.shuffle(&mut events);
+    let mut events = arrivals(&world, &mut dice, 0..HISTORIES);
     all.extend(events.clone());
     let mut kills = 0;
     while !events.is_empty() {
-        let size = (1 + dice.roll(40)).min(events.len());
+        let size = (1 + dice.roll(40 * SHUFFLES)).min(events.len());
         world.accept(events.drain(..size).collect()).await;
         tokio::time::sleep(Duration::from_millis(50 + dice.roll(150) as u64)).await;
         if dice.roll(3) == 0 {
@@ -55,6 +50,7 @@ async fn killed_worker_processes_end_in_the_same_persons() {
             workers[victim] = launch(&installation, WORKERS[victim]);
             kills += 1;
         }
+        world.is_without_deadlock().await;
     }
     let begin = Instant::now();
     let open = "SELECT COUNT(*) AS number FROM jobs WHERE name = 'identify.apply_facts' AND state <> 'done'";

@@ -200,8 +200,29 @@ async fn at_once(world: &World) {
     let jobs = world.open_jobs::<ApplyFacts>().await;
     let attempts = jobs.into_iter().map(|id| attempt(&world.app, id));
     futures_util::future::join_all(attempts).await;
+    world.is_without_deadlock().await;
     world.app.execute("UPDATE jobs SET run_at = 0 WHERE state = 'retrying'").await;
     world.app.drain().await;
+}
+
+/// ID-25: late events of persons that refused merges connect are replayed together, by whichever worker is first.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn replays_that_cross_wait_for_one_another() {
+    let world = World::new().await;
+    let names: Vec<String> = (0..12).map(|number| format!("user-{number}")).collect();
+    world.capture(names.iter().map(|name| world.identify(name, &format!("{name}-anon"), 100)).collect()).await;
+    let refused = names.iter().zip(names.iter().cycle().skip(1)).map(|(into, other)| world.identify(into, other, 200));
+    world.capture(refused.collect()).await;
+    assert_eq!(world.persons().await.len(), names.len());
+    for round in 0..4 {
+        for (number, name) in (0..).zip(&names) {
+            world.accept(vec![world.set(name, 110 + number, &json!({ "last": round }))]).await;
+        }
+        let jobs = world.open_jobs::<ApplyFacts>().await;
+        assert!(jobs.len() >= names.len());
+        at_once(&world).await;
+    }
+    assert_eq!(world.persons().await.len(), names.len());
 }
 
 /// T-ID-01, ID-18, ID-19, ID-20:

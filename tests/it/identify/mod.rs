@@ -5,9 +5,10 @@
 mod convergence;
 mod killed;
 mod merges;
-
+mod oracle;
 mod rules;
 mod upkeep;
+mod verification;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -155,6 +156,14 @@ impl World {
 
     async fn has_warning(&self, kind: &str) -> bool {
         self.warnings().await.iter().any(|(found, _)| found == kind)
+    }
+
+    /// No worker waited for another one in a circle: what they lock they lock in one order.
+    async fn is_without_deadlock(&self) {
+        let sql = "SELECT last_error FROM jobs WHERE last_error LIKE '%deadlock%'";
+        let errors = query(&self.app, sql).await;
+        let error = |row: &sea_orm::QueryResult| row.try_get::<String>("", "last_error").expect("an error");
+        assert!(errors.is_empty(), "{:?}", errors.iter().map(error).collect::<Vec<_>>());
     }
 
     /// The jobs of a name that have not ended.

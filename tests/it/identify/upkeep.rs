@@ -266,31 +266,3 @@ async fn a_job_that_ran_before_changes_nothing() {
     }
     assert_eq!(world.persons().await, before);
 }
-
-/// T-ID-03: a project that asks for proofs merges nothing without one.
-#[tokio::test(flavor = "multi_thread")]
-async fn a_project_may_ask_for_proofs_of_identity() {
-    let world = World::new().await;
-    let kernel = &world.app.kernel;
-    let tx = kernel.db.write_tx().await.expect("a transaction");
-    let secret = identify::require_verification(kernel, &tx, world.project.id, true).await.expect("a setting");
-    tx.commit().await.expect("a commit");
-    let secret = secret.expect("a secret");
-    let proven = |into: &str, other: &str, second: i64, proof: Option<String>| {
-        let properties = json!({ "$anon_distinct_id": other, "$identity_hash": proof, "$set": { "role": "admin" } });
-        world.event("$identify", into, second, &json!({ "properties": properties }))
-    };
-    let of_another = identify::identity_hash(&secret, "other");
-    world.capture(vec![proven("user", "a", 1, None), proven("user", "b", 2, of_another)]).await;
-    let user = world.person_of("user").await.expect("the id was used");
-    assert_eq!((user.ids.len(), user.is_identified, user.properties.get("role")), (1, false, None));
-    assert!(world.has_warning("identity_not_verified").await);
-    world.capture(vec![proven("user", "a", 3, identify::identity_hash(&secret, "user"))]).await;
-    let user = world.person_of("user").await.expect("a person");
-    assert_eq!((user.ids.len(), user.is_identified, &user.properties["role"]), (2, true, &json!("admin")));
-    let tx = kernel.db.write_tx().await.expect("a transaction");
-    assert!(identify::require_verification(kernel, &tx, world.project.id, false).await.expect("a setting").is_none());
-    tx.commit().await.expect("a commit");
-    world.capture(vec![proven("user", "c", 4, None)]).await;
-    assert_eq!(world.person_of("c").await.expect("a person").ids.len(), 3);
-}

@@ -5,7 +5,7 @@ mod state;
 use std::collections::{BTreeSet, HashMap};
 
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, QueryResult, Statement, Value};
-pub(in crate::identify) use state::{load, save};
+pub(in crate::identify) use state::{load, save, unload};
 use uuid::Uuid;
 
 use super::{
@@ -253,6 +253,14 @@ pub(in crate::identify) async fn bury(
     entomb(tx, project_id, ids, until).await?;
     for ids in chunks(ids) {
         let of = places(2, ids.len());
+        if tx.get_database_backend() == DbBackend::Postgres {
+            // In the order in which batches record them, so that neither waits for the other in a circle.
+            let sql = format!(
+                "SELECT 1 FROM distinct_id_uses WHERE project_id = $1 AND distinct_id IN ({of})
+                 ORDER BY distinct_id COLLATE \"C\", is_personless FOR UPDATE"
+            );
+            query_ids(tx, sql, project_id, &ids).await?;
+        }
         for sql in [
             format!("DELETE FROM person_facts WHERE project_id = $1 AND distinct_id IN ({of}) AND at <= {}", until.0),
             format!("DELETE FROM distinct_id_uses WHERE project_id = $1 AND distinct_id IN ({of})"),

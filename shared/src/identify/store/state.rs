@@ -14,17 +14,20 @@ use crate::{
 };
 
 /// How often ids are looked up again whose persons changed while they were being locked.
-const TRIES: usize = 16;
+const TRIES: usize = 64;
 
-/// What is known of these ids and their persons, which nobody else changes until the transaction ends.
+/// What is known of these ids and their persons, which nobody else changes until the transaction ends. Several parts are
+/// never loaded one after the other: who holds one and waits for another waits in a circle. The first is to be given back
+/// with [`unload`].
 pub(in crate::identify) async fn load(tx: &Tx, project_id: ProjectId, ids: &BTreeSet<&str>) -> Result<State, DbErr> {
     let mut state = State::of(project_id);
-    state.ids = known(tx, project_id, ids).await?;
     if tx.get_database_backend() == DbBackend::Postgres {
-        lock(tx, &mut state, ids).await?;
+        tx.execute_unprepared("SAVEPOINT locks").await?;
+        (state.ids, state.persons) = lock(tx, project_id, ids).await?;
+    } else {
+        state.ids = known(tx, project_id, ids).await?;
+        state.persons = persons(tx, &persons_of(&state.ids), "").await?;
     }
-    let of: BTreeSet<Uuid> = state.ids.values().filter_map(|known| known.person).collect();
-    state.persons = persons(tx, &of, "").await?;
     for id in ids {
         state.ids.entry((*id).to_owned()).or_default();
     }
@@ -34,36 +37,64 @@ pub(in crate::identify) async fn load(tx: &Tx, project_id: ProjectId, ids: &BTre
     Ok(state)
 }
 
-/// Locks persons, and ids that have none, each in the order of their names. A merge that was under way may have moved
-/// ids meanwhile: then their persons are looked up again.
-async fn lock(tx: &Tx, state: &mut State, ids: &BTreeSet<&str>) -> Result<(), DbErr> {
-    let project_id = state.project_id;
-    let missing: Vec<_> =
-        ids.iter().filter(|id| !state.ids.contains_key(**id)).map(|id| (*id, Known::default())).collect();
-    let missing: Vec<_> = missing.iter().map(|(id, known)| (*id, known)).collect();
-    save_ids(tx, project_id, &missing, "DO NOTHING").await?;
-    let mut locked = BTreeSet::new();
+/// Gives back what the last [`load`] locked. Nothing may have been written since.
+pub(in crate::identify) async fn unload(tx: &Tx) -> Result<(), DbErr> {
+    if tx.get_database_backend() == DbBackend::Postgres {
+        // Locks go with the savepoint that they were taken after.
+        tx.execute_unprepared("ROLLBACK TO SAVEPOINT locks").await?;
+    }
+    Ok(())
+}
+
+type Ids = BTreeMap<String, Known>;
+type Persons = BTreeMap<Uuid, Person>;
+
+fn persons_of(ids: &Ids) -> BTreeSet<Uuid> {
+    ids.values().filter_map(|known| known.person).collect()
+}
+
+/// Locks ids and persons. When a merge that was under way has moved ids meanwhile, all locks are given back before the next
+/// try: a lock that is taken out of turn would make a circle.
+async fn lock(tx: &Tx, project_id: ProjectId, ids: &BTreeSet<&str>) -> Result<(Ids, Persons), DbErr> {
     for _ in 0..TRIES {
-        for ids in chunks(ids) {
-            let sql = format!(
-                "SELECT distinct_id FROM person_distinct_ids
-                 WHERE project_id = $1 AND distinct_id IN ({}) AND person_id IS NULL ORDER BY distinct_id FOR UPDATE",
-                places(2, ids.len())
-            );
-            query_ids(tx, sql, project_id, &ids).await?;
+        if let Some(locked) = lock_once(tx, project_id, ids).await? {
+            return Ok(locked);
         }
-        state.ids = known(tx, project_id, ids).await?;
-        let of: BTreeSet<Uuid> = state.ids.values().filter_map(|known| known.person).collect();
-        if of.is_subset(&locked) {
-            return Ok(());
-        }
-        locked = persons(tx, &of, "ORDER BY id FOR UPDATE").await?.into_keys().collect();
-        state.ids = known(tx, project_id, ids).await?;
+        unload(tx).await?;
     }
     Err(DbErr::Custom("the persons of these ids change all the time".to_owned()))
 }
 
-async fn known(tx: &Tx, project_id: ProjectId, ids: &BTreeSet<&str>) -> Result<BTreeMap<String, Known>, DbErr> {
+/// First the ids that are new, then those without a person, then persons; each in the order of their names. `None` when
+/// that is not all any more.
+async fn lock_once(tx: &Tx, project_id: ProjectId, ids: &BTreeSet<&str>) -> Result<Option<(Ids, Persons)>, DbErr> {
+    let (found, nobody) = (known(tx, project_id, ids).await?, Known::default());
+    let missing: Vec<_> = ids.iter().filter(|id| !found.contains_key(**id)).map(|id| (*id, &nobody)).collect();
+    save_ids(tx, project_id, &missing, "DO NOTHING").await?;
+    let mut alone: BTreeSet<String> = BTreeSet::new();
+    for ids in chunks(ids) {
+        let sql = format!(
+            "SELECT distinct_id FROM person_distinct_ids WHERE project_id = $1 AND distinct_id IN ({})
+               AND person_id IS NULL ORDER BY distinct_id COLLATE \"C\" FOR UPDATE",
+            places(2, ids.len())
+        );
+        for row in query_ids(tx, sql, project_id, &ids).await? {
+            alone.insert(row.try_get("", "distinct_id")?);
+        }
+    }
+    let mut found = known(tx, project_id, ids).await?;
+    let persons = persons(tx, &persons_of(&found), "ORDER BY id FOR UPDATE").await?;
+    if !persons.is_empty() {
+        found = known(tx, project_id, ids).await?;
+    }
+    let is_held = |(id, known): (&String, &Known)| match known.person {
+        Some(person) => persons.contains_key(&person),
+        None => alone.contains(id),
+    };
+    Ok((found.len() == ids.len() && found.iter().all(is_held)).then_some((found, persons)))
+}
+
+async fn known(tx: &Tx, project_id: ProjectId, ids: &BTreeSet<&str>) -> Result<Ids, DbErr> {
     let mut found = BTreeMap::new();
     for ids in chunks(ids) {
         let sql = format!(
@@ -85,7 +116,7 @@ async fn known(tx: &Tx, project_id: ProjectId, ids: &BTreeSet<&str>) -> Result<B
     Ok(found)
 }
 
-async fn persons(tx: &Tx, ids: &BTreeSet<Uuid>, suffix: &str) -> Result<BTreeMap<Uuid, Person>, DbErr> {
+async fn persons(tx: &Tx, ids: &BTreeSet<Uuid>, suffix: &str) -> Result<Persons, DbErr> {
     let mut found = BTreeMap::new();
     let all: Vec<_> = ids.iter().copied().collect();
     for ids in all.chunks(IDS) {
