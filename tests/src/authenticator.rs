@@ -13,6 +13,7 @@ use shared::secret::{decode, encode};
 
 /// One passkey, with the client that it is used through.
 #[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each makes it lie about one thing")]
 pub struct Authenticator {
     /// Origin of the page.
     pub origin: String,

@@ -9,6 +9,9 @@ use super::{
     start_login, try_passkey, user_with_passkey,
 };
 
+/// What becomes of the 32 bytes of a key.
+type BadKey = (&'static str, fn(&mut Vec<u8>));
+
 /// A user whose passkey has an Ed25519 key.
 async fn user_with_eddsa<'a>(app: &'a TestApp, email: &str) -> (Caller<'a>, Authenticator) {
     let browser = signed_in(app, email).await;
@@ -238,7 +241,7 @@ async fn keys_and_statements_are_looked_at() {
     const X: &[u8] = &[0x20, 0x06, 0x21, 0x58, 0x20];
     let app = TestApp::new().await;
     let browser = signed_in(&app, ADA).await;
-    let keys: [(&str, fn(&mut Vec<u8>)); 6] = [
+    let keys: [BadKey; 6] = [
         ("a point of order 1", |key| key.splice(.., [&[1][..], &[0; 31]].concat()).for_each(drop)),
         ("a point of order 4", |key| key.fill(0)),
         ("no point", |key| key.splice(.., [&[2][..], &[0; 31]].concat()).for_each(drop)),
