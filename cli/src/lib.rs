@@ -114,7 +114,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<bool> {
     let config = shared::config::load(arguments.config.as_deref())?;
     match command {
         Command::Serve => process::serve(config).await,
-        Command::Gateway => process::gateway(config).await,
+        Command::Gateway => Box::pin(process::gateway(config)).await,
         Command::Worker { queues } => workers::run(config, queues).await,
         Command::Migrate => process::migrate(config).await.map(|()| true),
         Command::Config => show::config(arguments.config.as_deref()).map(|()| true),

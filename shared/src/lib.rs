@@ -4,7 +4,7 @@
 //! its `mod.rs` draws the flow, `flow` decides, `store` queries, `jobs` names what is told.
 //!
 //! ```text
-//! kernel   ids clock secret key_format fault client audit config db jobs broker rate_limit telemetry lifecycle chaos
+//! kernel   ids clock secret key_format eddsa fault client audit config db jobs broker rate_limit telemetry lifecycle chaos
 //!    ▲
 //! users  domains  orgs  projects  invites  enforcement  idempotency
 //!    ▲
@@ -31,6 +31,7 @@ pub mod db;
 pub mod deletion;
 pub mod devices;
 pub mod domains;
+mod eddsa;
 pub mod email_mfa;
 pub mod email_verification;
 pub mod enforcement;

@@ -270,11 +270,28 @@ mod tests {
     const OLD: &str = "a:0123456789abcdef0123456789abcdef";
     const NEW: &str = "b:fedcba9876543210fedcba9876543210";
 
+    /// W29: mailed tokens and codes are made of parts whose lengths are signed with them: a boundary that is moved, an empty
+    /// part and one more part give something else.
     #[test]
     fn parts_are_never_ambiguous() {
         let keys = keyring(&[OLD]);
         assert_ne!(keys.derive("a", "p", &[b"ab", b"c"]), keys.derive("a", "p", &[b"a", b"bc"]));
         assert_ne!(keys.derive("a", "pa", &[b"b"]), keys.derive("a", "p", &[b"ab"]));
+        // The same six bytes, cut in two places or one, or not at all.
+        let bytes = b"abcdef";
+        let mut seen = std::collections::BTreeSet::new();
+        let mut ways = 0;
+        for first in 0..=bytes.len() {
+            for second in first..=bytes.len() {
+                let (head, middle, tail) = (&bytes[..first], &bytes[first..second], &bytes[second..]);
+                seen.insert(keys.derive("a", "p", &[head, middle, tail]));
+                ways += 1;
+            }
+            seen.insert(keys.derive("a", "p", &[&bytes[..first], &bytes[first..]]));
+            ways += 1;
+        }
+        seen.extend([keys.derive("a", "p", &[bytes]), keys.derive("a", "pabc", &[b"def"]), keys.derive("a", "p", &[])]);
+        assert_eq!(seen.len(), ways + 3);
     }
 
     #[test]

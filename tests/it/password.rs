@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use harness::{Answer, Caller, OTHER_PASSWORD, PASSWORD, TestApp, log::Capture, token_in};
+use harness::{Answer, Caller, OTHER_PASSWORD, PASSWORD, Settings, TestApp, log::Capture, token_in};
 use serde_json::{Value, json};
 use shared::{
     audit,
+    config::load_from,
     password::{self, HashPool, strength},
     secret::Keyring,
     users::{self, Email},
@@ -220,6 +221,40 @@ async fn a_change_needs_the_current_password() {
         .expect_problem(401, "unauthenticated");
     app.drain().await;
     assert!(app.mails().await.iter().all(|mail| mail.subject != "Your password was changed"));
+}
+
+/// B09: five current passwords in a minute are looked at, from whatever session and at whatever gateway; then the right one
+/// has to wait too. What is missing is no try.
+#[tokio::test(flavor = "multi_thread")]
+async fn current_passwords_are_tried_five_times_a_minute() {
+    let limits = Settings::with(|config| {
+        config.password.change_per_user =
+            load_from(None, std::iter::empty()).expect("the defaults").password.change_per_user;
+    });
+    let app = TestApp::with(limits).await;
+    let (browser, phone, other) =
+        (signed_in(&app, EMAIL).await, app.browser(), signed_in(&app, "bob@example.com").await);
+    phone.log_in(EMAIL, PASSWORD).await;
+    let gateway = app.another_gateway().await;
+    let phone = phone.through(&gateway);
+    change(&browser, Value::Null, OTHER_PASSWORD).await.expect(422);
+    let tries =
+        (0..10).map(|at| change(if at % 2 == 0 { &browser } else { &phone }, json!("wrong-fjord"), OTHER_PASSWORD));
+    let hashes = app.hasher.computed();
+    let answers = futures_util::future::join_all(tries).await;
+    assert_eq!(answers.iter().filter(|answer| answer.status == 422).count(), 5);
+    assert_eq!(app.hasher.computed() - hashes, 5);
+    for answer in answers.iter().filter(|answer| answer.status != 422) {
+        answer.expect_problem(429, "throttled");
+        assert!(answer.header("retry-after").is_some());
+    }
+    change(&browser, json!(PASSWORD), OTHER_PASSWORD).await.expect_problem(429, "throttled");
+    // Nobody else waits, and the sessions go on.
+    change(&other, json!(PASSWORD), OTHER_PASSWORD).await.expect(204);
+    browser.get("/api/users/@me").await.expect(200);
+    app.advance(Duration::from_secs(60));
+    change(&browser, json!(PASSWORD), OTHER_PASSWORD).await.expect(204);
+    app.drain().await;
 }
 
 /// B10, T-SESS-05: a change keeps this session, ends the others and all trusted devices, and the user gets a mail.

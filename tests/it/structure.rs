@@ -9,7 +9,7 @@ use std::{
 use harness::generate::tree::{self, Source};
 
 /// Modules of `shared` without product rules.
-const KERNEL: [&str; 19] = [
+const KERNEL: [&str; 20] = [
     "audit",
     "broker",
     "chaos",
@@ -17,6 +17,7 @@ const KERNEL: [&str; 19] = [
     "clock",
     "config",
     "db",
+    "eddsa",
     "fault",
     "ids",
     "jobs",

@@ -358,6 +358,7 @@ fn test_config(folder: &Path) -> Config {
     config.lockout.per_account = UNLIMITED;
     config.lockout.in_a_row = 0;
     config.login.per_network = UNLIMITED;
+    config.password.change_per_user = UNLIMITED;
     config.mail.per_recipient = UNLIMITED;
     config.mail.per_recipient_long = UNLIMITED;
     if let Some(url) = std::env::var_os("TEST_AMQP_URL") {

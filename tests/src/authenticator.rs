@@ -1,4 +1,4 @@
-//! A passkey in software: one ES256 credential without attestation (WebAuthn, section 6), and the client around it.
+//! A passkey in software: one credential of ES256 or `EdDSA` (WebAuthn, section 6), and the client around it.
 //!
 //! It does what it is asked and signs whatever comes of it: each field makes it lie about one thing. A clone is a copy
 //! of the key.
@@ -6,13 +6,14 @@
 use ring::{
     digest::{SHA256, digest},
     rand::{SecureRandom, SystemRandom},
-    signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair},
+    signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair},
 };
 use serde_json::{Value, json};
 use shared::secret::{decode, encode};
 
 /// One passkey, with the client that it is used through.
 #[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each makes it lie about one thing")]
 pub struct Authenticator {
     /// Origin of the page.
     pub origin: String,
@@ -32,6 +33,10 @@ pub struct Authenticator {
     pub algorithm: i16,
     /// Format of the attestation statement that it claims to make.
     pub format: &'static str,
+    /// Whether the statement is the new key's own signature; empty if not.
+    pub is_attesting: bool,
+    /// Extension outputs that it signs, as CBOR; empty for none.
+    pub extensions: Vec<u8>,
     /// How it can be reached.
     pub transports: Value,
     /// What it knows its user by; empty for one that does not say.
@@ -39,7 +44,14 @@ pub struct Authenticator {
     /// What it knows its credential by; chosen at its creation unless it is set.
     pub id: Vec<u8>,
     sign_count: u32,
-    key: Vec<u8>,
+    key: Key,
+}
+
+/// A private key, in PKCS #8.
+#[derive(Clone)]
+enum Key {
+    Es256(Vec<u8>),
+    Ed25519(Vec<u8>),
 }
 
 impl Authenticator {
@@ -59,12 +71,21 @@ impl Authenticator {
             is_counting: true,
             algorithm: -7,
             format: "none",
+            is_attesting: false,
+            extensions: Vec::new(),
             transports: json!(["internal"]),
             user_handle: Vec::new(),
             id,
             sign_count: 0,
-            key: key.expect("a key").as_ref().to_vec(),
+            key: Key::Es256(key.expect("a key").as_ref().to_vec()),
         }
+    }
+
+    /// An honest one with an Ed25519 key.
+    #[must_use]
+    pub fn eddsa(origin: &str) -> Self {
+        let key = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).expect("a key");
+        Self { algorithm: -8, key: Key::Ed25519(key.as_ref().to_vec()), ..Self::new(origin) }
     }
 
     /// `navigator.credentials.create({ publicKey })`, as JSON.
@@ -77,17 +98,20 @@ impl Authenticator {
         data.extend(u16::try_from(self.id.len()).expect("a length").to_be_bytes());
         data.extend(&self.id);
         data.extend(self.public_key());
+        data.extend(&self.extensions);
+        let client_data = self.client_data("webauthn.create", options);
+        let statement = if self.is_attesting { self.statement(&data, &client_data) } else { vec![0xa0] };
         let mut attestation = vec![0xa3];
         attestation.extend(text("fmt"));
         attestation.extend(text(self.format));
         attestation.extend(text("attStmt"));
-        attestation.push(0xa0);
+        attestation.extend(statement);
         attestation.extend(text("authData"));
         attestation.push(0x59);
         attestation.extend(u16::try_from(data.len()).expect("a length").to_be_bytes());
         attestation.extend(data);
         let response = json!({
-            "clientDataJSON": encode(&self.client_data("webauthn.create", options)),
+            "clientDataJSON": encode(&client_data),
             "attestationObject": encode(&attestation),
             "transports": self.transports,
         });
@@ -98,14 +122,14 @@ impl Authenticator {
     #[must_use]
     pub fn get(&mut self, options: &Value) -> Value {
         self.sign_count += u32::from(self.is_counting);
-        let data = self.data(options["rpId"].as_str().expect("an RP id"), 0);
+        let mut data = self.data(options["rpId"].as_str().expect("an RP id"), 0);
+        data.extend(&self.extensions);
         let client_data = self.client_data("webauthn.get", options);
-        let signed = [data.as_slice(), digest(&SHA256, &client_data).as_ref()].concat();
-        let signature = self.pair().sign(&SystemRandom::new(), &signed).expect("a signature");
+        let signature = self.sign(&data, &client_data);
         let mut response = json!({
             "clientDataJSON": encode(&client_data),
             "authenticatorData": encode(&data),
-            "signature": encode(signature.as_ref()),
+            "signature": encode(&signature),
         });
         if !self.user_handle.is_empty() {
             response["userHandle"] = json!(encode(&self.user_handle));
@@ -154,35 +178,67 @@ impl Authenticator {
             | flag(self.is_present, 0x01)
             | flag(self.is_verifying, 0x04)
             | flag(is_eligible, 0x08)
-            | flag(is_backed_up, 0x10);
+            | flag(is_backed_up, 0x10)
+            | flag(!self.extensions.is_empty(), 0x80);
         let mut data = digest(&SHA256, rp_id.as_bytes()).as_ref().to_vec();
         data.push(flags);
         data.extend(self.sign_count.to_be_bytes());
         data
     }
 
-    /// `COSE_Key` (RFC 9052): kty EC2, the algorithm, crv P-256, x, y.
-    fn public_key(&self) -> Vec<u8> {
-        let pair = self.pair();
-        let point = pair.public_key().as_ref();
-        let mut key = vec![0xa5, 0x01, 0x02, 0x03];
-        match u8::try_from(-1 - self.algorithm) {
-            Ok(small) if small < 24 => key.push(0x20 | small),
-            _ => {
-                key.push(0x39);
-                key.extend((-1 - self.algorithm).to_be_bytes());
-            }
-        }
-        key.extend([0x20, 0x01, 0x21, 0x58, 0x20]);
-        key.extend(&point[1..33]);
-        key.extend([0x22, 0x58, 0x20]);
-        key.extend(&point[33..65]);
-        key
+    /// Statement of a packed self attestation (WebAuthn, section 8.2): alg and sig.
+    fn statement(&self, data: &[u8], client_data: &[u8]) -> Vec<u8> {
+        let signature = self.sign(data, client_data);
+        let length = u8::try_from(signature.len()).expect("a length");
+        let mut statement = vec![0xa2];
+        statement.extend(text("alg"));
+        statement.extend(self.cose_algorithm());
+        statement.extend(text("sig"));
+        statement.extend([0x58, length]);
+        statement.extend(signature);
+        statement
     }
 
-    fn pair(&self) -> EcdsaKeyPair {
-        EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &self.key, &SystemRandom::new()).expect("a key")
+    /// The algorithm that the key claims to have, as a negative CBOR integer.
+    fn cose_algorithm(&self) -> Vec<u8> {
+        match u8::try_from(-1 - self.algorithm) {
+            Ok(small) if small < 24 => vec![0x20 | small],
+            _ => [&[0x39][..], &(-1 - self.algorithm).to_be_bytes()].concat(),
+        }
     }
+
+    /// `COSE_Key` (RFC 9052): kty EC2, the algorithm, crv P-256, x, y; or kty OKP, the algorithm, crv Ed25519, x.
+    fn public_key(&self) -> Vec<u8> {
+        let algorithm = self.cose_algorithm();
+        match &self.key {
+            Key::Es256(key) => {
+                let pair = es256(key);
+                let (x, y) = pair.public_key().as_ref()[1..].split_at(32);
+                let (before_x, before_y) = ([0x20, 0x01, 0x21, 0x58, 0x20], [0x22, 0x58, 0x20]);
+                [&[0xa5, 0x01, 0x02, 0x03][..], &algorithm, &before_x, x, &before_y, y].concat()
+            }
+            Key::Ed25519(key) => {
+                let (pair, before_x) = (ed25519(key), [0x20, 0x06, 0x21, 0x58, 0x20]);
+                [&[0xa4, 0x01, 0x01, 0x03][..], &algorithm, &before_x, pair.public_key().as_ref()].concat()
+            }
+        }
+    }
+
+    fn sign(&self, data: &[u8], client_data: &[u8]) -> Vec<u8> {
+        let signed = [data, digest(&SHA256, client_data).as_ref()].concat();
+        match &self.key {
+            Key::Es256(key) => es256(key).sign(&SystemRandom::new(), &signed).expect("a signature").as_ref().to_vec(),
+            Key::Ed25519(key) => ed25519(key).sign(&signed).as_ref().to_vec(),
+        }
+    }
+}
+
+fn es256(key: &[u8]) -> EcdsaKeyPair {
+    EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, key, &SystemRandom::new()).expect("a key")
+}
+
+fn ed25519(key: &[u8]) -> Ed25519KeyPair {
+    Ed25519KeyPair::from_pkcs8(key).expect("a key")
 }
 
 /// A short CBOR text string (RFC 8949, section 3.1).

@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use uuid::Uuid;
 use webauthn_rs::prelude::{
-    CreationChallengeResponse, DiscoverableAuthentication, Passkey, PasskeyAuthentication, PasskeyRegistration,
-    RequestChallengeResponse, Webauthn, WebauthnBuilder,
+    CreationChallengeResponse, DiscoverableAuthentication, Passkey, PasskeyRegistration, RequestChallengeResponse,
+    Webauthn, WebauthnBuilder,
 };
 
-use super::{PasskeyError, StoredPasskey};
-use crate::{clock::Timestamp, kernel::Kernel, secret, users::UserId};
+use super::PasskeyError;
+use crate::{clock::Timestamp, eddsa, kernel::Kernel, secret, users::UserId};
 
 crate::id_type!(
     /// Id of a challenge; not a secret.
@@ -51,7 +51,7 @@ pub(super) struct Candidate {
 #[serde(rename_all = "snake_case")]
 pub(super) enum State {
     Registration { challenge: PasskeyRegistration, user_handle: Uuid },
-    Verification { challenge: PasskeyAuthentication, candidate: Box<Candidate> },
+    Verification { challenge: DiscoverableAuthentication, candidate: Box<Candidate> },
     Login { challenge: DiscoverableAuthentication, is_token_transport: bool },
     SecondFactor { challenge: DiscoverableAuthentication },
 }
@@ -112,12 +112,16 @@ pub(super) fn relying_party(kernel: &Kernel) -> Result<Webauthn, PasskeyError> {
     builder.rp_name("Gatepost").timeout(kernel.config.passkey.ceremony()).build().map_err(PasskeyError::Challenge)
 }
 
-/// Options of a registration. Passkeys must be discoverable: `webauthn_rs` would discourage that.
+/// Options of a registration. Passkeys must be discoverable, which `webauthn_rs` would discourage, and may be `EdDSA` keys.
 pub(super) fn creation_options(response: &CreationChallengeResponse) -> Result<Value, serde_json::Error> {
     let mut options = serde_json::to_value(&response.public_key)?;
     if let Some(selection) = options.pointer_mut("/authenticatorSelection").and_then(Value::as_object_mut) {
         selection.insert("residentKey".to_owned(), json!("required"));
         selection.insert("requireResidentKey".to_owned(), json!(true));
+    }
+    if let Some(offered) = options.pointer_mut("/pubKeyCredParams").and_then(Value::as_array_mut) {
+        // Second, because authenticators take the first one that they have.
+        offered.insert(1.min(offered.len()), json!({ "type": "public-key", "alg": eddsa::ALGORITHM }));
     }
     Ok(options)
 }
@@ -127,18 +131,20 @@ pub(super) fn request_options(response: &RequestChallengeResponse) -> Result<Val
     serde_json::to_value(&response.public_key)
 }
 
-/// Options of an assertion by one of these passkeys.
+/// A credential as options name it; the transports are those of [`transports`].
+pub(super) fn descriptor(credential_id: &[u8], transports: &str) -> Value {
+    let transports: Vec<_> = transports.split(',').filter(|name| !name.is_empty()).collect();
+    json!({ "type": "public-key", "id": secret::encode(credential_id), "transports": transports })
+}
+
+/// Options of an assertion by one of these credentials.
 pub(super) fn narrowed_options(
     response: &RequestChallengeResponse,
-    allowed: &[StoredPasskey],
+    allowed: Vec<Value>,
 ) -> Result<Value, serde_json::Error> {
     let mut options = request_options(response)?;
     if let Some(members) = options.as_object_mut() {
-        let named = |passkey: &StoredPasskey| {
-            let id = secret::encode(&passkey.credential_id);
-            json!({ "type": "public-key", "id": id, "transports": passkey.transports() })
-        };
-        members.insert("allowCredentials".to_owned(), allowed.iter().map(named).collect());
+        members.insert("allowCredentials".to_owned(), Value::Array(allowed));
     }
     Ok(options)
 }

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use crate::rate_limit::Limit;
+
 /// How passwords are judged and hashed.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -26,4 +28,6 @@ pub struct PasswordConfig {
     pub max_bytes: usize,
     /// Lowest accepted zxcvbn score.
     pub min_score: u8,
+    /// Current passwords that one user may try when they change theirs.
+    pub change_per_user: Limit,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sea_orm::DbErr;
 
 use super::Overloaded;
-use crate::fault::{Fault, FieldError, ProblemKind, UNAVAILABLE, VALIDATION};
+use crate::fault::{Fault, FieldError, ProblemKind, THROTTLED, UNAVAILABLE, VALIDATION};
 
 /// The kinds of this slice: it uses the kernel's.
 pub const PROBLEMS: &[&ProblemKind] = &[];
@@ -16,6 +16,9 @@ pub enum PasswordError {
     /// The new password breaks rules.
     #[error("the new password breaks rules")]
     Rejected(Vec<FieldError>),
+    /// Too many current passwords were tried.
+    #[error("too many tries")]
+    Throttled(Duration),
     /// No hash can be computed in time.
     #[error(transparent)]
     Overloaded(#[from] Overloaded),
@@ -34,6 +37,7 @@ impl From<PasswordError> for Fault {
     fn from(err: PasswordError) -> Self {
         match err {
             PasswordError::Rejected(errors) => Self::of(&VALIDATION).errors(errors),
+            PasswordError::Throttled(wait) => Self::of(&THROTTLED).retry_after(wait),
             PasswordError::Overloaded(err) => err.into(),
             PasswordError::Database(err) => err.into(),
         }

@@ -6,7 +6,8 @@ use super::{HashPool, PasswordError, StoredPassword, store, strength};
 use crate::{
     fault::FieldError,
     kernel::Kernel,
-    users::{Email, User},
+    rate_limit::{self, Verdict},
+    users::{Email, User, UserId},
 };
 
 /// Judges a new password off the runtime's threads.
@@ -32,7 +33,7 @@ pub async fn validate(
 /// Checks the current password of `user` where there is one, judges the new one and returns the hash to store.
 ///
 /// # Errors
-/// When the current password is missing or wrong, the new one breaks rules, or no hash can be computed in time.
+/// When the current password is missing or wrong or was tried too often, the new one breaks rules, or no hash can be computed in time.
 pub async fn change(
     kernel: &Kernel,
     hasher: &HashPool,
@@ -44,12 +45,24 @@ pub async fn change(
     let names = [user.first_name.as_deref(), user.last_name.as_deref()];
     if let Some(stored) = store::find(kernel.db.reader(), user.id).await? {
         let Some(current) = current else { return Err(rejected("required", "The current password is required.")) };
+        reserve_attempt(kernel, user.id).await?;
         if !hasher.reserve()?.verify(Some(stored), current).await?.is_right {
             return Err(rejected("incorrect_password", "The current password is wrong."));
         }
     }
     validate(kernel, replacement, (email.as_ref(), &names), "/new_password").await?;
     Ok(hasher.reserve()?.hash(replacement).await?)
+}
+
+/// Counts the try before anything is verified.
+async fn reserve_attempt(kernel: &Kernel, user_id: UserId) -> Result<(), PasswordError> {
+    let per_user = user_id.to_string();
+    let (now, limit) = (kernel.clock.now(), kernel.config.password.change_per_user);
+    let scope = ("password.change", per_user.as_str());
+    match rate_limit::check(kernel.db.writer(), &kernel.keys, now, limit, scope).await? {
+        Verdict::Allowed => Ok(()),
+        Verdict::Denied(wait) => Err(PasswordError::Throttled(wait)),
+    }
 }
 
 fn rejected(code: &'static str, detail: &str) -> PasswordError {

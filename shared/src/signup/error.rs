@@ -37,6 +37,7 @@ impl From<PasswordError> for SignupError {
     fn from(err: PasswordError) -> Self {
         match err {
             PasswordError::Rejected(errors) => Self::Invalid(errors),
+            PasswordError::Throttled(wait) => Self::Throttled(wait),
             PasswordError::Overloaded(err) => Self::Overloaded(err),
             PasswordError::Database(err) => Self::Database(err),
         }

@@ -237,3 +237,31 @@ async fn a_key_is_in_no_log() {
     let found: Vec<_> = log.lines().filter(|line| line.contains(&key[4..30])).collect();
     assert!(found.is_empty(), "{found:#?}");
 }
+
+/// O08: a key, whatever its scopes, neither lists nor ends sessions, its own user's or others'; the session of another user
+/// is not found.
+#[tokio::test(flavor = "multi_thread")]
+async fn sessions_are_not_for_keys() {
+    const SESSIONS: &str = "/api/users/@me/sessions";
+    let app = TestApp::new().await;
+    let (ada, bob) = (signed_in(&app, ADA).await, signed_in(&app, BOB).await);
+    let (_, key) = key_of(&app, &ada).await;
+    let program = program(&app, &key);
+    program.get(ME).await.expect(200);
+    let id_of = async |browser: &Caller<'_>| text(&browser.get(SESSIONS).await.expect(200).json()["items"][0], "id");
+    let (mine, theirs) = (id_of(&ada).await, id_of(&bob).await);
+    let refused = [
+        program.get(SESSIONS).await,
+        program.delete(&format!("{SESSIONS}/{mine}")).await,
+        program.delete(&format!("{SESSIONS}/{theirs}")).await,
+        program.post(&format!("{SESSIONS}/revoke_others"), json!({})).await,
+    ];
+    for answer in refused {
+        answer.expect_problem(403, "api_key_not_accepted");
+    }
+    ada.delete(&format!("{SESSIONS}/{theirs}")).await.expect_problem(404, "session_not_found");
+    for browser in [&ada, &bob] {
+        browser.get(ME).await.expect(200);
+        assert_eq!(browser.get(SESSIONS).await.expect(200).json()["items"].as_array().unwrap().len(), 1);
+    }
+}

@@ -10,7 +10,7 @@ use super::{
     passkeys, prove_again, signed_in, start_login, try_passkey, user_with_passkey, with_sso,
 };
 
-/// G02: and, of G01, all but `EdDSA`, which the library does not verify.
+/// G01, G02: what is offered, and what the authenticator learns of its user.
 #[tokio::test(flavor = "multi_thread")]
 async fn options_ask_for_a_discoverable_credential_that_verifies_its_user() {
     let app = TestApp::new().await;
@@ -95,9 +95,10 @@ async fn no_lie_adds_a_passkey() {
 async fn a_credential_that_was_not_asked_for_is_refused() {
     let app = TestApp::new().await;
     let browser = signed_in(&app, ADA).await;
-    let lies: [Lie; 7] = [
+    let lies: [Lie; 8] = [
         ("RS256 with a key of P-256", |passkey| passkey.algorithm = -257),
-        ("an algorithm that was not offered", |passkey| passkey.algorithm = -8),
+        ("EdDSA with a key of P-256", |passkey| passkey.algorithm = -8),
+        ("an algorithm that was not offered", |passkey| passkey.algorithm = -36),
         ("a packed attestation without its statement", |passkey| passkey.format = "packed"),
         ("an attestation of U2F", |passkey| passkey.format = "fido-u2f"),
         ("an unknown attestation", |passkey| passkey.format = "made-up"),

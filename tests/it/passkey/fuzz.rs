@@ -9,7 +9,7 @@ use proptest::{
 use serde_json::{Value, json};
 use shared::secret;
 
-use super::{ADA, LOGIN_FINISH, PASSKEYS, START, answer_to, signed_in, start_login, user_with_passkey};
+use super::{ADA, LOGIN_FINISH, PASSKEYS, START, add, answer_to, signed_in, start_login, user_with_passkey};
 
 /// One damage to some bytes. Numbers are places, taken as shares of the length.
 #[derive(Clone, Debug)]
@@ -124,7 +124,8 @@ async fn a_damaged_registration_breaks_nothing() {
             app.advance(std::time::Duration::from_secs(60));
             super::prove_again(&browser).await;
         }
-        let mut passkey = Authenticator::new(&app.origin());
+        let make = if case % 2 == 0 { Authenticator::new } else { Authenticator::eddsa };
+        let mut passkey = make(&app.origin());
         let challenge = browser.post(START, json!({})).await.expect(200).json();
         let credential = passkey.create(&challenge["public_key"]);
         let damages = strategy.new_tree(&mut runner).expect("a case").current();
@@ -142,7 +143,10 @@ async fn a_damaged_registration_breaks_nothing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_assertion_signs_nobody_in() {
     let app = TestApp::new().await;
-    let (_, mut passkey) = user_with_passkey(&app, ADA).await;
+    let (owner, es256) = user_with_passkey(&app, ADA).await;
+    let mut eddsa = Authenticator::eddsa(&app.origin());
+    add(&app, &owner, &mut eddsa).await;
+    let mut passkeys = [es256, eddsa];
     let (mut runner, strategy) = (runner(), damages());
     let members = ["clientDataJSON", "authenticatorData", "signature", "userHandle"];
     let browser = app.browser();
@@ -151,7 +155,7 @@ async fn a_damaged_assertion_signs_nobody_in() {
             app.advance(std::time::Duration::from_secs(3600));
         }
         let challenge = start_login(&browser).await;
-        let credential = passkey.get(&challenge["public_key"]);
+        let credential = passkeys[case / members.len() % 2].get(&challenge["public_key"]);
         let damages = strategy.new_tree(&mut runner).expect("a case").current();
         let member = members[case % members.len()];
         let Some(credential) = damaged(&credential, member, &damages) else { continue };
@@ -159,5 +163,7 @@ async fn a_damaged_assertion_signs_nobody_in() {
         assert_eq!(answer.status, 400, "{member} {damages:?}: {}", answer.text);
         answer.expect_problem(400, "invalid_passkey");
     }
-    super::try_passkey(&browser, &mut passkey).await.expect(200);
+    for mut passkey in passkeys {
+        super::try_passkey(&browser, &mut passkey).await.expect(200);
+    }
 }

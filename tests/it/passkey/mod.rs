@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "test code")]
 
 mod adding;
+mod eddsa;
 mod fuzz;
 mod managing;
 mod refusals;

@@ -147,6 +147,62 @@ async fn a_foreign_or_ended_login_is_not_found() {
     offer(&browser, &pending, &authenticator.code(app.now())).await.expect_problem(400, "login_not_found");
 }
 
+/// W36: a login that waits is one row with a state. It makes no session by itself, and nothing of it is left in the browser
+/// that signs somebody else in; it ends once, by its proof or by too many wrong ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pending_login_is_one_row_with_a_state() {
+    let (app, authenticator) = app_with_ada().await;
+    app.browser().sign_up_verified(BOB).await;
+    let states = async || {
+        let count = async |state: &str| {
+            app.number(&format!("SELECT COUNT(*) AS number FROM logins WHERE user_id = (SELECT id FROM users WHERE email = '{ADA}') AND state = '{state}'")).await
+        };
+        [count("two_factor").await, count("done").await, count("dead").await]
+    };
+    let [_, done, _] = states().await;
+    let browser = app.browser();
+    let pending = browser.begin_two_factor(ADA).await;
+    let login_token = browser.cookie("gatepost_login").unwrap();
+    assert_eq!(states().await, [1, done, 0]);
+    browser.get("/api/users/@me").await.expect_problem(401, "unauthenticated");
+
+    // Somebody else signs in without a second factor. The waiting login is not theirs, and not this browser's any more.
+    browser.log_in(BOB, PASSWORD).await;
+    let code = authenticator.code(app.now());
+    offer(&browser, &pending, &code).await.expect_problem(400, "login_not_found");
+    assert_eq!(browser.get("/api/users/@me").await.expect(200).json()["email"], BOB);
+    assert_eq!(states().await, [1, done, 0]);
+
+    // Whoever has its secret ends it, once.
+    let holder = app.browser();
+    holder.set_cookie("gatepost_login", &login_token);
+    offer(&holder, &pending, &code).await.expect(200);
+    assert_eq!(states().await, [0, done + 1, 0]);
+    holder.set_cookie("gatepost_login", &login_token);
+    app.advance(Duration::from_secs(60));
+    offer(&holder, &pending, &authenticator.code(app.now())).await.expect_problem(400, "login_not_found");
+
+    // Ten wrong codes end one, too; then nothing passes.
+    let other = app.browser();
+    let pending = other.begin_two_factor(ADA).await;
+    let guess = wrong(&app, &authenticator);
+    for _ in 0..10 {
+        offer(&other, &pending, &guess).await;
+    }
+    assert_eq!(states().await, [0, done + 1, 1]);
+    app.advance(Duration::from_secs(60));
+    offer(&other, &pending, &authenticator.code(app.now())).await.expect_problem(429, "too_many_attempts");
+
+    // One whose factor is gone opens nothing, and the next login waits for something else.
+    let pending = other.begin_two_factor(ADA).await;
+    holder.delete("/api/users/@me/two_factor/totp").await.expect(204);
+    app.drain().await;
+    offer(&other, &pending, &authenticator.code(app.now())).await.expect_problem(400, "login_expired");
+    other.get("/api/users/@me").await.expect_problem(401, "unauthenticated");
+    other.begin_login(ADA, PASSWORD).await;
+    assert_eq!(states().await, [1, done + 1, 1]);
+}
+
 /// H05: a step without any proof is told what is missing, and nothing is counted.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_step_without_a_proof_is_told_what_is_missing() {

@@ -10,7 +10,7 @@ use crate::{
     client::Client,
     clock::Timestamp,
     db::Tx,
-    jobs,
+    eddsa, jobs,
     kernel::Kernel,
     passkey::{
         CeremonyId, Challenge, NotifyPasskeyCloned, PasskeyError, StoredPasskey,
@@ -130,7 +130,8 @@ pub async fn start_second_factor(
     let (response, challenge) =
         ceremony::relying_party(kernel)?.start_discoverable_authentication().map_err(PasskeyError::Challenge)?;
     let holder = Holder { user_id: Some(user_id), secret: asker };
-    let options = ceremony::narrowed_options(&response, &allowed)?;
+    let name = |passkey: &StoredPasskey| ceremony::descriptor(&passkey.credential_id, &passkey.transports);
+    let options = ceremony::narrowed_options(&response, allowed.iter().map(name).collect())?;
     ceremony::keep(kernel, holder, &State::SecondFactor { challenge }, options).await
 }
 
@@ -237,7 +238,7 @@ fn judge(
 ) -> Result<Result<StoredPasskey, &'static str>, PasskeyError> {
     let mut passkey: Passkey = serde_json::from_str(&before.credential)?;
     let rp = ceremony::relying_party(kernel)?;
-    let proven = match rp.finish_discoverable_authentication_v2(credential, challenge, &passkey) {
+    let proven = match eddsa::finish_authentication(&rp, credential, challenge, &passkey) {
         Ok(proven) => proven,
         // The signature was right: somebody has the key.
         Err(WebauthnError::CredentialPossibleCompromise) => return Ok(Err(SIGN_COUNT)),

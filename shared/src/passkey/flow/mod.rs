@@ -9,7 +9,7 @@ pub use assertion::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 use webauthn_rs::prelude::{
-    Credential, PasskeyAuthentication, PasskeyRegistration, PublicKeyCredential, RegisterPublicKeyCredential,
+    Credential, DiscoverableAuthentication, PasskeyRegistration, PublicKeyCredential, RegisterPublicKeyCredential,
 };
 
 use super::{
@@ -21,7 +21,7 @@ use crate::{
     audit::{self, AuditEvent, Outcome},
     client::Client,
     db::{self, Tx},
-    domains, jobs,
+    domains, eddsa, jobs,
     kernel::Kernel,
     password, secret,
     users::{User, UserId},
@@ -103,7 +103,7 @@ pub async fn register(
             accept(kernel, holder, (&challenge, user_handle), answer.credential, label).await
         }
         State::Verification { challenge, candidate } => {
-            verify(kernel, client, user, (&challenge, candidate), answer.credential).await
+            verify(kernel, client, user, (challenge, candidate), answer.credential).await
         }
         State::Login { .. } | State::SecondFactor { .. } => Err(PasskeyError::CeremonyNotFound),
     };
@@ -127,18 +127,18 @@ async fn accept(
     let rp = ceremony::relying_party(kernel)?;
     let transports = ceremony::transports(&answer);
     let answer: RegisterPublicKeyCredential = ceremony::read(answer)?;
-    let passkey = rp.finish_passkey_registration(&answer, challenge).map_err(|_| PasskeyError::Rejected)?;
+    let passkey = eddsa::finish_registration(&rp, &answer, challenge).map_err(|_| PasskeyError::Rejected)?;
     if passkey.cred_id().as_slice() != answer.raw_id.as_slice() {
         return Err(PasskeyError::Rejected);
     }
     if store::find_credential(kernel.db.reader(), passkey.cred_id().as_slice()).await?.is_some() {
         return Err(PasskeyError::Exists);
     }
-    let (response, challenge) =
-        rp.start_passkey_authentication(std::slice::from_ref(&passkey)).map_err(PasskeyError::Challenge)?;
+    let (response, challenge) = rp.start_discoverable_authentication().map_err(PasskeyError::Challenge)?;
+    let options = ceremony::narrowed_options(&response, vec![ceremony::descriptor(passkey.cred_id(), &transports)])?;
     let candidate = Box::new(Candidate { passkey, user_handle, label, transports });
     let state = State::Verification { challenge, candidate };
-    let challenge = ceremony::keep(kernel, holder, &state, ceremony::request_options(&response)?).await?;
+    let challenge = ceremony::keep(kernel, holder, &state, options).await?;
     Ok(Registered::VerificationRequired(challenge))
 }
 
@@ -147,13 +147,14 @@ async fn verify(
     kernel: &Kernel,
     client: &Client,
     user: &User,
-    (challenge, mut candidate): (&PasskeyAuthentication, Box<Candidate>),
+    (challenge, mut candidate): (DiscoverableAuthentication, Box<Candidate>),
     answer: Value,
 ) -> Result<Registered, PasskeyError> {
     let rp = ceremony::relying_party(kernel)?;
     let answer: PublicKeyCredential = ceremony::read(answer)?;
     let is_handle = answer.get_user_unique_id().is_none_or(|handle| handle == candidate.user_handle.as_bytes());
-    let proven = rp.finish_passkey_authentication(&answer, challenge).map_err(|_| PasskeyError::Rejected)?;
+    let proven = eddsa::finish_authentication(&rp, &answer, challenge, &candidate.passkey)
+        .map_err(|_| PasskeyError::Rejected)?;
     let created = Credential::from(candidate.passkey.clone());
     if !is_handle || proven.backup_eligible() != created.backup_eligible {
         return Err(PasskeyError::Rejected);
