@@ -5,12 +5,15 @@
 #![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
 
 mod broker_outage;
+mod clocks;
 mod crash_points;
 mod database;
 mod deaths;
 mod disk;
+pub mod fleet;
 mod key_sweep;
 mod migrations;
+mod postgresql;
 mod repeated_request;
 mod scaling;
 pub mod stack;

@@ -26,6 +26,7 @@ use anyhow::{bail, ensure};
 pub use cluster::Cluster;
 pub use load::Load;
 pub use oracle::{Findings, Oracle};
+pub use process_faults::faked_clock;
 pub use proxy::{Mode, Proxy};
 pub use report::{Line, Table, say};
 pub use rig::{Ground, Rig, Stack};
@@ -35,7 +36,7 @@ use shared::chaos::POINTS;
 /// How much a run does.
 #[derive(Clone, Copy, Debug)]
 pub struct Size {
-    /// How often each crash point is passed deadly.
+    /// How often each crash point is passed deadly; 0 for everything else only.
     pub seeds: usize,
     /// How often every other fault is repeated; 0 for crash points only.
     pub rounds: usize,
@@ -44,14 +45,16 @@ pub struct Size {
 impl Size {
     /// Every crash point once.
     pub const SHORT: Self = Self { seeds: 1, rounds: 0 };
+    /// Everything but the crash points.
+    pub const FAULTS: Self = Self { seeds: 0, rounds: 3 };
     /// What `make chaos` does.
-    pub const FULL: Self = Self { seeds: 10, rounds: 3 };
+    pub const FULL: Self = Self { seeds: 20, rounds: 3 };
 }
 
 /// Hurts one stack. False where the machine lacks what it needs.
 pub async fn hurt(stack: Stack, size: Size, table: &mut Table) -> bool {
     let Some(mut run) = Run::start(stack).await else { return false };
-    for point in POINTS {
+    for point in POINTS.into_iter().filter(|_| size.seeds > 0) {
         if points::part_of(point).is_none() {
             say(&format!("not passed by this run: {point}"));
             continue;
@@ -75,10 +78,13 @@ pub async fn hurt(stack: Stack, size: Size, table: &mut Table) -> bool {
 /// When anything was lost or doubled, or when the machine lacks what it needs.
 pub async fn run(arguments: &[String]) -> anyhow::Result<()> {
     let begin = Instant::now();
-    let size = if arguments.iter().any(|word| word == "short") { Size::SHORT } else { Size::FULL };
-    let only = |name: &str| {
-        !arguments.iter().any(|word| word == "single" || word == "fleet") || arguments.iter().any(|word| word == name)
+    let says = |word: &str| arguments.iter().any(|argument| argument == word);
+    let size = match (says("short"), says("faults")) {
+        (true, _) => Size::SHORT,
+        (_, true) => Size::FAULTS,
+        _ => Size::FULL,
     };
+    let only = |name: &str| says(name) || !(says("single") || says("fleet"));
     let mut table = Table::default();
     for (name, stack) in [("single", Stack::Single), ("fleet", Stack::Fleet)] {
         if only(name) && !hurt(stack, size, &mut table).await {
