@@ -2,7 +2,13 @@
 //!
 //! These tests take PostgreSQL, RabbitMQ and some time; they run when `GATEPOST_TEST_FULL` is set, as `make test-full` does.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests"
+)]
 
 mod broker_outage;
 mod clocks;

@@ -48,7 +48,8 @@ impl Witness<'_> {
                 }
             }
             Value::Array(items) => items.iter().for_each(|item| self.remember(item, is_secret)),
-            Value::String(text) if is_secret => self.seen.extend([text.clone()]),
+            // The token of a project is public.
+            Value::String(text) if is_secret && !text.starts_with("gpc_") => self.seen.extend([text.clone()]),
             Value::String(_) | Value::Number(_) | Value::Bool(_) | Value::Null => {}
         }
     }

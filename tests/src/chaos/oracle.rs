@@ -143,6 +143,10 @@ impl Oracle {
             match by_id.get(id.as_str()) {
                 None if self.may_expire => {}
                 None => findings.violations.push(format!("I4: message {id} has no job")),
+                // Ended without effect: refused for good, or too late.
+                Some(job) if matches!(job.state.as_str(), "dead" | "expired") && !self.may_expire => {
+                    findings.violations.push(format!("I3: {id} is {} and was mailed", job.state));
+                }
                 Some(job) if same.len() > job.attempt.max(1) => {
                     findings.doubled += 1;
                     findings.violations.push(format!(
