@@ -19,7 +19,7 @@ test-full: ## run all tests again on PostgreSQL and RabbitMQ, with real counterp
 	@scripts/setup.sh full
 	scripts/test-full.sh
 
-chaos: ## hurt an installation in every way its guarantees speak of; ONLY="short", "single" or "fleet"
+chaos: ## hurt an installation in every way its guarantees speak of; ONLY="short", "faults", "single" or "fleet"
 	@scripts/setup.sh full
 	scripts/chaos.sh $(ONLY)
 

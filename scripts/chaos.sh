@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Hurts an installation in every way that its guarantees speak of, and prints what was found.
 #
-#   scripts/chaos.sh [short] [single|fleet]
+#   scripts/chaos.sh [short|faults] [single|fleet]
 #
 # short     every crash point once, nothing else
+# faults    everything but the crash points
 # single    only one process on SQLite
 # fleet     only many processes on PostgreSQL and RabbitMQ
 #

@@ -36,6 +36,7 @@ mod mail;
 mod process;
 pub mod rabbit;
 mod settings;
+mod small_disk;
 pub mod smtp;
 pub mod totp;
 mod webdriver;
@@ -50,6 +51,7 @@ pub use inspect::{client, hexadecimal};
 pub use mail::{TestMail, code_in, token_in};
 pub use process::{Installation, Process, executable, free_port, http_client};
 pub use settings::{Settings, UNLIMITED};
+pub use small_disk::SmallDisk;
 pub use webdriver::Browser;
 
 /// A password that is strong enough, and is nobody's name.

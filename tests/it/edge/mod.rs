@@ -1,6 +1,7 @@
 //! What holds for every request, whatever feature it is for: who sent it, from where, how large, of what, and how a
 //! refusal looks.
 
+mod bytes;
 mod clients;
 mod foreign;
 mod fuzz;

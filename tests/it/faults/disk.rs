@@ -1,13 +1,9 @@
 //! The disk under SQLite is full, or fails to write.
 
-use std::{
-    path::{Path, PathBuf},
-    process::Stdio,
-    time::Duration,
-};
+use std::{path::Path, process::Stdio, time::Duration};
 
 use harness::{
-    PASSWORD,
+    PASSWORD, SmallDisk,
     bench::{BenchServer, Connection},
 };
 use sea_orm::{ConnectionTrait, Database, Statement};
@@ -15,35 +11,6 @@ use serde_json::json;
 use tokio::process::Command;
 
 use super::full;
-
-/// A file system of 4 MiB in memory; unmounted when dropped.
-struct Small(PathBuf);
-
-impl Small {
-    /// `None` without the right to mount.
-    async fn mount() -> Option<Self> {
-        let folder = std::env::temp_dir().join(format!("gatepost-small-{}", shared::ids::next()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", "size=4m", "tmpfs"]).arg(&folder).stderr(Stdio::null());
-        let is_mounted = mount.status().await.is_ok_and(|status| status.success());
-        is_mounted.then_some(Self(folder))
-    }
-
-    fn fill(&self) -> PathBuf {
-        let path = self.0.join("filler");
-        let mut file = std::fs::File::create(&path).unwrap();
-        while std::io::Write::write_all(&mut file, &[0; 1024]).is_ok() {}
-        path
-    }
-}
-
-impl Drop for Small {
-    fn drop(&mut self) {
-        drop(std::process::Command::new("umount").arg("-l").arg(&self.0).status());
-        drop(std::fs::remove_dir(&self.0));
-    }
-}
 
 async fn sign_up(server: &BenchServer, number: usize) -> u16 {
     let body = json!({ "email": format!("user-{number}@example.com"), "password": PASSWORD }).to_string();
@@ -66,8 +33,8 @@ async fn full_a_full_disk_refuses_writes_and_corrupts_nothing() {
     if !full() {
         return;
     }
-    let Some(disk) = Small::mount().await else { return };
-    let database = disk.0.join("gatepost.db");
+    let Some(disk) = SmallDisk::mount(4 << 20).await else { return };
+    let database = disk.folder().join("gatepost.db");
     let url = format!("sqlite://{}", database.display());
     let mut server = BenchServer::start(&[("DATABASE__URL", &url), ("PASSWORD__MEMORY_KIB", "1024")]).await.unwrap();
     let session = server.sign_in("first@example.com").await.unwrap();

@@ -2,15 +2,24 @@
 //!
 //! These tests take PostgreSQL, RabbitMQ and some time; they run when `GATEPOST_TEST_FULL` is set, as `make test-full` does.
 
-#![expect(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "helpers of tests"
+)]
 
 mod broker_outage;
+mod clocks;
 mod crash_points;
 mod database;
 mod deaths;
 mod disk;
+pub mod fleet;
 mod key_sweep;
 mod migrations;
+mod postgresql;
 mod repeated_request;
 mod scaling;
 pub mod stack;

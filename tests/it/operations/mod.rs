@@ -6,4 +6,5 @@ mod doctor;
 mod metrics;
 mod production;
 mod rolling_restart;
+mod secrets;
 mod traces;

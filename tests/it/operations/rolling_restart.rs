@@ -121,7 +121,8 @@ impl Site {
         assert_eq!(process.wait(Duration::from_secs(40)).await, Some(true), "{name}\n{}", self.installation.logs());
     }
 
-    /// Each process ends in order and another one takes its place, one after the other; gateways behind the balancer's back.
+    /// Each process ends in order and another one takes its place, one after the other. The balancer sends a gateway no further
+    /// connections before it is told to end, and sends them again once its successor is ready.
     async fn restart_everything(&mut self) {
         for index in 0..self.workers.len() {
             let mut old = self.workers.remove(index);

@@ -1,5 +1,5 @@
 //! `make chaos`: hurts an installation in every way that its guarantees speak of and prints what was found. Arguments:
-//! `short` for every crash point once, `single` or `fleet` for one stack.
+//! `short` for every crash point once, `faults` for everything else, `single` or `fleet` for one stack.
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {

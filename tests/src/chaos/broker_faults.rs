@@ -44,7 +44,7 @@ async fn kill(run: &mut Run, rounds: usize, table: &mut Table) {
         };
         tokio::join!(killed_under_load, asking);
         run.over = Some(Instant::now());
-        run.load.settle(&run.rig).await;
+        run.settle().await;
     }
     run.judge(table, "RabbitMQ kill -9 under load", rounds).await;
 }

@@ -1,13 +1,19 @@
-//! The mail server refuses, stalls, hangs up, and is away.
+//! The mail server puts off, refuses, stalls, hangs up, and is away.
 
 use std::time::{Duration, Instant};
 
-use super::{report::Table, run::Run};
-use crate::smtp::{Fault, Stage};
+use serde_json::json;
+
+use super::{load::post, report::Table, run::Run};
+use crate::{
+    PASSWORD,
+    smtp::{Fault, SmtpServer, Stage},
+};
 
 /// Inflicts them.
 pub async fn inflict(run: &mut Run, rounds: usize, table: &mut Table) {
     put_off(run, rounds, table).await;
+    refuse(run, rounds, table).await;
     stall(run, rounds, table).await;
     drop_after_data(run, rounds, table).await;
     outage(run, rounds, table).await;
@@ -40,6 +46,24 @@ async fn put_off(run: &mut Run, rounds: usize, table: &mut Table) {
     ];
     let met = script(run, each.iter().cycle().take(4 * rounds).cloned().collect()).await;
     run.judge(table, "SMTP 421, 451, 452", met).await;
+}
+
+/// Of T-SMTP-02: what is refused for good is not tried again. Nobody else sends a mail meanwhile.
+async fn refuse(run: &mut Run, rounds: usize, table: &mut Table) {
+    for _ in 0..rounds {
+        run.rig.smtp.script(vec![Fault::reply(Stage::RcptTo, 550, "5.1.1 no such mailbox")]);
+        run.oracle.refused += 1;
+        let email = format!("refused-{}@example.com", run.oracle.refused);
+        let body = json!({ "email": email, "password": PASSWORD });
+        if post(&run.rig, "/api/signup", &body).await.map(|(status, _)| status) != Some(202) {
+            run.violations.push(format!("{email} could not sign up"));
+        }
+        let is_met = |server: &SmtpServer| server.script_left() == 0;
+        if run.rig.smtp.wait_until("a refused mail", Duration::from_secs(30), is_met).await.is_err() {
+            run.violations.push(format!("{email} was never tried"));
+        }
+    }
+    run.judge(table, "SMTP 550", rounds).await;
 }
 
 async fn stall(run: &mut Run, rounds: usize, table: &mut Table) {

@@ -34,7 +34,7 @@ pub async fn crash(run: &mut Run, point: &'static str, seeds: usize) -> usize {
     let seeds = if matches!(part, "sweep") { seeds.div_ceil(3) } else { seeds };
     let mut crashed = 0;
     for seed in 0..seeds {
-        let armed = format!("{point}:{}:{}", 1 + seed % 3, (seed % 4) * 3);
+        let armed = format!("{point}:{}:{}", 1 + seed % 3, (seed % 7) * 3);
         if can_copy(run, point) {
             run.oracle.mail_crashes += 1;
         }
@@ -67,7 +67,7 @@ async fn restart(run: &mut Run, name: &'static str) -> bool {
     }
     run.rig.launch(name, &[]);
     run.over = Some(Instant::now());
-    run.load.settle(&run.rig).await;
+    run.settle().await;
     has_crashed
 }
 
@@ -102,7 +102,7 @@ async fn crash_as_leader(run: &mut Run, name: &'static str) -> bool {
     run.over = Some(Instant::now());
     run.rig.ready().await;
     run.load.burst(&run.rig, 2).await;
-    run.load.settle(&run.rig).await;
+    run.settle().await;
     ended == Some(false)
 }
 
@@ -128,7 +128,7 @@ async fn crash_in_sweep(run: &mut Run, name: &'static str, seed: usize) -> bool 
     run.over = Some(Instant::now());
     run.rig.ready().await;
     run.load.burst(&run.rig, 1).await;
-    run.load.settle(&run.rig).await;
+    run.settle().await;
     let open = "FROM jobs WHERE queue = 'sweep' AND state IN ('queued', 'dispatched', 'running', 'retrying')";
     let begin = Instant::now();
     while run.rig.number("COUNT(*)", open).await > 0 && begin.elapsed() < PATIENCE {

@@ -19,6 +19,7 @@ pub async fn inflict(run: &mut Run, rounds: usize, table: &mut Table) {
     stand_still(run, table).await;
     kill_all(run, rounds, table).await;
     upgrade(run, table).await;
+    outlast(run, table).await;
     clocks(run, table).await;
 }
 
@@ -53,7 +54,7 @@ async fn kill_all(run: &mut Run, rounds: usize, table: &mut Table) {
             run.rig.launch(name, &[]);
         }
         run.over = Some(Instant::now());
-        run.load.settle(&run.rig).await;
+        run.settle().await;
     }
     run.oracle.mail_crashes += rounds * 4;
     run.judge(table, "kill -9 of every process", rounds).await;
@@ -93,28 +94,52 @@ async fn upgrade(run: &mut Run, table: &mut Table) {
     run.judge(table, "worker of the version before, alone and beside", 2).await;
 }
 
+/// Of T-SMTP-05: the mail server is away for a quarter of an hour and more, which one process sees as a jump of its clock: codes
+/// to sign in are over and are not mailed late, everything else is mailed.
+async fn outlast(run: &mut Run, table: &mut Table) {
+    let Some(later) = faked_clock("+16m").filter(|_| run.rig.stack == Stack::Single) else { return };
+    let waiting = "FROM jobs WHERE name = 'email_mfa.send_login_code' AND state NOT IN ('done', 'cancelled')";
+    run.rig.smtp.stop().await;
+    run.work(2).await;
+    run.rig.terminate("serve").await;
+    run.oracle.outlasted = usize::try_from(run.rig.number("COUNT(*)", waiting).await).unwrap_or(0);
+    if run.oracle.outlasted == 0 {
+        run.violations.push("no code to sign in waited for the mail server".to_owned());
+    }
+    run.rig.launch("serve", &later);
+    run.rig.ready().await;
+    if let Err(error) = run.rig.smtp.restart().await {
+        run.violations.push(format!("the mail server does not come back: {error}"));
+    }
+    run.over = Some(Instant::now());
+    run.judge(table, "SMTP server away for 16 minutes", 1).await;
+}
+
+/// Variables of a process whose clock is off by `offset`, such as `+90d`; `None` where libfaketime is not installed.
+#[must_use]
+pub fn faked_clock(offset: &'static str) -> Option<[(&'static str, &'static str); 3]> {
+    const LIBRARIES: [&str; 2] = [
+        "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1",
+        "/usr/lib/aarch64-linux-gnu/faketime/libfaketimeMT.so.1",
+    ];
+    let library = LIBRARIES.into_iter().find(|library| Path::new(library).exists())?;
+    Some([("LD_PRELOAD", library), ("FAKETIME", offset), ("FAKETIME_DONT_FAKE_MONOTONIC", "1")])
+}
+
 /// Of T-CLK-01, T-CLK-02. On PostgreSQL processes an hour apart agree on time, because it is the database's. On SQLite there is
 /// one process, whose clock jumps by 90 days.
 async fn clocks(run: &mut Run, table: &mut Table) {
-    let library = Path::new("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1");
-    if !library.exists() {
+    if faked_clock("+0").is_none() {
         say("libfaketime is not installed: clocks were not changed");
         return;
     }
-    let faked = |offset: &'static str| {
-        [
-            ("LD_PRELOAD", library.to_str().unwrap_or_default()),
-            ("FAKETIME", offset),
-            ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-        ]
-    };
     let changes: &[(&'static str, &'static str)] = match run.rig.stack {
         Stack::Single => &[("serve", "+90d")],
         Stack::Fleet => &[("gateway", "+1h"), ("mail", "-1h")],
     };
     for (name, offset) in changes {
         run.rig.terminate(name).await;
-        run.rig.launch(name, &faked(offset));
+        run.rig.launch(name, &faked_clock(offset).unwrap_or_default());
     }
     // What waited for ninety days may have lost its purpose; nothing waited here, and sweeps delete what is old.
     run.oracle.may_expire = run.rig.stack == Stack::Single;

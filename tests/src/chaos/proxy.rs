@@ -5,6 +5,7 @@
 //!                                   Stall    nothing flows, nothing closes: a black hole
 //!                                   Refuse   hang up, and hang up again on whoever connects
 //!                                   cut      the next COMMIT reaches the server, its answer does not reach the client
+//!                                   lose     the next COMMIT does not reach the server
 //! ```
 
 use std::{
@@ -43,16 +44,17 @@ pub struct Proxy {
     _task: AbortOnDropHandle<()>,
 }
 
-/// Commits that are still to be cut, and those that were.
+/// Commits that are still to be cut or lost, and those that were.
 #[derive(Default)]
 struct Cuts {
     left: AtomicU32,
+    to_lose: AtomicU32,
     done: AtomicU32,
 }
 
 impl Cuts {
-    fn take(&self) -> bool {
-        let taken = self.left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
+    fn take(&self, left: &AtomicU32) -> bool {
+        let taken = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok();
         if taken {
             self.done.fetch_add(1, Ordering::SeqCst);
         }
@@ -86,7 +88,12 @@ impl Proxy {
         self.cuts.left.store(count, Ordering::SeqCst);
     }
 
-    /// How many commits were cut so far.
+    /// Cuts the connections of the next commits before the server has them.
+    pub fn lose_commits(&self, count: u32) {
+        self.cuts.to_lose.store(count, Ordering::SeqCst);
+    }
+
+    /// How many commits were cut or lost so far.
     #[must_use]
     pub fn commits_cut(&self) -> u32 {
         self.cuts.done.load(Ordering::SeqCst)
@@ -130,11 +137,12 @@ async fn copy(
     while let Ok(length @ 1..) = from.read(&mut buffer).await {
         let flowing = mode.wait_for(|mode| *mode == Mode::Pass).await.is_ok();
         let bytes = &buffer[..length];
-        if !flowing || to.write_all(bytes).await.is_err() {
+        let commits = cuts.filter(|_| bytes.windows(7).any(|window| window == b"COMMIT\0"));
+        let is_lost = commits.is_some_and(|cuts| cuts.take(&cuts.to_lose));
+        if is_lost || !flowing || to.write_all(bytes).await.is_err() {
             break;
         }
-        let is_commit = || bytes.windows(7).any(|window| window == b"COMMIT\0");
-        if cuts.is_some_and(|cuts| is_commit() && cuts.take()) {
+        if commits.is_some_and(|cuts| cuts.take(&cuts.left)) {
             drop(to.flush().await);
             break;
         }

@@ -18,6 +18,8 @@ pub struct Line {
     pub jobs: usize,
     /// Extra copies that the scenario added.
     pub copies: usize,
+    /// How long the scenario took.
+    pub took: Duration,
 }
 
 /// All of a run.
@@ -30,9 +32,9 @@ impl Table {
     /// Adds a scenario and says so.
     pub fn add(&mut self, line: Line) {
         let verdict = if line.findings.violations.is_empty() { "ok" } else { "VIOLATED" };
-        let seconds = line.findings.recovery.as_secs_f64();
+        let (seconds, took) = (line.findings.recovery.as_secs_f64(), line.took.as_secs());
         say(&format!(
-            "{verdict:<8} {:<22} {:<44} {:>4} faults {:>5} jobs  quiet after {seconds:.1} s",
+            "{verdict:<8} {:<22} {:<44} {:>4} faults {:>5} jobs  quiet after {seconds:.1} s, {took} s in all",
             line.stack, line.fault, line.injected, line.jobs
         ));
         for violation in line.findings.violations.iter().take(20) {
@@ -56,7 +58,7 @@ impl Table {
     /// Prints the table and its sums.
     pub fn print(&self) {
         let mut text = String::from(
-            "\n| stack | fault | injected | jobs | lost | duplicate effects | extra mail copies | recovery, s |\n\
+            "\n| stack | fault | injected | jobs | lost | duplicate effects | extra mail copies | worst recovery, s |\n\
              |---|---|--:|--:|--:|--:|--:|--:|\n",
         );
         for line in &self.lines {

@@ -136,6 +136,12 @@ impl Rig {
         }
     }
 
+    /// The process ids of all processes that run.
+    pub fn pids(&mut self) -> BTreeMap<&'static str, u32> {
+        let processes = self.processes.iter_mut();
+        processes.filter_map(|(name, process)| Some((*name, process.pid().filter(|_| process.is_running())?))).collect()
+    }
+
     /// Starts a process, with variables of its own such as `CRASH_AT`.
     ///
     /// # Panics
@@ -199,6 +205,17 @@ impl Rig {
         let url = format!("http://127.0.0.1:{}/health/ready", self.health.get(name)?);
         let answer = self.client.get(url).timeout(Duration::from_secs(2)).send().await;
         answer.ok().map(|answer| answer.status().as_u16())
+    }
+
+    /// The metrics of all processes.
+    pub async fn metrics(&self) -> String {
+        let mut text = String::new();
+        for port in self.health.values() {
+            if let Ok(answer) = self.client.get(format!("http://127.0.0.1:{port}/metrics")).send().await {
+                text.push_str(&answer.text().await.unwrap_or_default());
+            }
+        }
+        text
     }
 
     /// A connection to the database that no proxy is in the way of.

@@ -1,6 +1,6 @@
 //! One installation, hurt by one scenario after the other, with the oracle after each.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{
     load::Load,
@@ -21,6 +21,9 @@ pub struct Run {
     pub over: Option<Instant>,
     /// What the present scenario found by itself.
     pub violations: Vec<String>,
+    /// The longest that callers waited for their answers after one of the present faults was over.
+    slowest: Duration,
+    begun: Instant,
     jobs: usize,
     copies: usize,
 }
@@ -32,13 +35,15 @@ impl Run {
         let mut load = Load::default();
         load.prepare(&rig).await;
         let oracle = Oracle::default();
-        Some(Self { rig, load, oracle, over: None, violations: Vec::new(), jobs: 0, copies: 0 })
+        let (begun, violations) = (Instant::now(), Vec::new());
+        Some(Self { rig, load, oracle, over: None, violations, slowest: Duration::ZERO, begun, jobs: 0, copies: 0 })
     }
 
     /// Judges what a scenario left behind: `injected` faults of the kind `fault`.
     pub async fn judge(&mut self, table: &mut Table, fault: &str, injected: usize) {
         let since = self.over.take().unwrap_or_else(Instant::now);
         let mut findings = self.oracle.look(&self.rig, &mut self.load, since).await;
+        findings.recovery = findings.recovery.max(std::mem::take(&mut self.slowest));
         findings.violations.append(&mut self.violations);
         if !findings.violations.is_empty() {
             say(&self.rig.installation.logs());
@@ -46,7 +51,14 @@ impl Run {
         let jobs = findings.jobs.saturating_sub(std::mem::replace(&mut self.jobs, findings.jobs));
         let copies = findings.copies.saturating_sub(std::mem::replace(&mut self.copies, findings.copies));
         let stack = self.rig.stack.name();
-        table.add(Line { stack, fault: fault.to_owned(), injected, findings, jobs, copies });
+        let took = std::mem::replace(&mut self.begun, Instant::now()).elapsed();
+        table.add(Line { stack, fault: fault.to_owned(), injected, findings, jobs, copies, took });
+    }
+
+    /// Waits until all callers are answered after a fault.
+    pub async fn settle(&mut self) {
+        self.load.settle(&self.rig).await;
+        self.slowest = self.slowest.max(self.over.map_or(Duration::ZERO, |over| over.elapsed()));
     }
 
     /// Some load, and the answers to all of it.
