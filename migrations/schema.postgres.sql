@@ -444,6 +444,7 @@ CREATE TABLE project_secret_keys (
     created_at bigint NOT NULL,
     rolled_at bigint,
     used_at bigint,
+    exposed_at bigint,
     CONSTRAINT project_secret_keys_created_by_fkey FOREIGN KEY (created_by) REFERENCES users(id) ON DELETE SET NULL,
     CONSTRAINT project_secret_keys_pkey PRIMARY KEY (id),
     CONSTRAINT project_secret_keys_project_id_fkey FOREIGN KEY (project_id) REFERENCES projects(id) ON DELETE CASCADE
@@ -453,7 +454,7 @@ CREATE INDEX project_secret_keys_created_by_idx ON project_secret_keys USING btr
 CREATE UNIQUE INDEX project_secret_keys_project_id_label_idx ON project_secret_keys USING btree (project_id, label);
 CREATE UNIQUE INDEX project_secret_keys_secret_hash_idx ON project_secret_keys USING btree (secret_hash);
 CREATE TRIGGER project_secret_keys_delete_generation AFTER DELETE ON project_secret_keys FOR EACH STATEMENT EXECUTE FUNCTION generations_bump();
-CREATE TRIGGER project_secret_keys_update_generation AFTER UPDATE OF secret_hash, scopes ON project_secret_keys FOR EACH STATEMENT EXECUTE FUNCTION generations_bump();
+CREATE TRIGGER project_secret_keys_update_generation AFTER UPDATE OF secret_hash, scopes, exposed_at ON project_secret_keys FOR EACH STATEMENT EXECUTE FUNCTION generations_bump();
 
 CREATE TABLE projects (
     id uuid NOT NULL,

@@ -422,6 +422,7 @@ CREATE TABLE "project_secret_keys" (
     "created_at" integer NOT NULL,
     "rolled_at" integer NULL,
     "used_at" integer NULL,
+    "exposed_at" integer NULL,
     FOREIGN KEY ("project_id") REFERENCES "projects" ("id") ON DELETE CASCADE,
     FOREIGN KEY ("created_by") REFERENCES "users" ("id") ON DELETE SET NULL
 );
@@ -430,7 +431,7 @@ CREATE INDEX "project_secret_keys_created_by_idx" ON "project_secret_keys" ("cre
 CREATE UNIQUE INDEX "project_secret_keys_project_id_label_idx" ON "project_secret_keys" ("project_id", "label");
 CREATE UNIQUE INDEX "project_secret_keys_secret_hash_idx" ON "project_secret_keys" ("secret_hash");
 CREATE TRIGGER project_secret_keys_delete_generation AFTER DELETE ON project_secret_keys BEGIN UPDATE generations SET value = value + 1 WHERE name = 'identity'; END;
-CREATE TRIGGER project_secret_keys_update_generation AFTER UPDATE OF secret_hash, scopes ON project_secret_keys BEGIN UPDATE generations SET value = value + 1 WHERE name = 'identity'; END;
+CREATE TRIGGER project_secret_keys_update_generation AFTER UPDATE OF secret_hash, scopes, exposed_at ON project_secret_keys BEGIN UPDATE generations SET value = value + 1 WHERE name = 'identity'; END;
 
 CREATE TABLE "projects" (
     "id" uuid_text NOT NULL PRIMARY KEY,
