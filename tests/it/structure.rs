@@ -77,7 +77,7 @@ const SLICES: &[Slice] = &[
     slice(3, "recovery", &[]),
     slice(3, "signup", &[]),
     slice(3, "step_up", &[]),
-    slice(3, "two_factor", &[]),
+    slice(3, "two_factor", &["status"]),
     slice(3, "two_factor_reset", &[]),
 ];
 

@@ -39,6 +39,7 @@ fn everything(name: Option<&str>) -> Value {
         expires_utc => "2026-12-21 10:00 UTC",
         keys_url => "https://auth.example.com/settings",
         organization => "Example",
+        project => "Website",
         sender => "Grace Hopper",
         member => "Alan Turing",
         role => "member",
