@@ -64,13 +64,13 @@ impl<'a> Trail<'a> {
     }
 
     fn action(&self, operation: &str) -> Option<&str> {
-        let line = self.lines.get(operation).unwrap_or_else(|| panic!("tests/audit.txt has no line for {operation}"));
+        let line = self.lines.get(operation).expect("a line of the operation in tests/audit.txt");
         if self.outcome == "success" { line.success.as_deref() } else { line.failure.as_deref() }
     }
 
     /// The answered request left the row that the table names, and no row of the contrary.
     pub async fn expect(&mut self, operation: &str, answer: &Answer) {
-        let action = self.action(operation).unwrap_or_else(|| panic!("{operation}: nothing is to be audited"));
+        let action = self.action(operation).expect("an action of the operation in tests/audit.txt").to_owned();
         let rows = rows(self.app, answer).await;
         let has = |outcome: &str| rows.iter().any(|row| row.0 == action && row.1 == outcome);
         let context = format!("{operation}: {action} {}; {} {}; {rows:?}", self.outcome, answer.status, answer.text);

@@ -105,13 +105,22 @@ async fn manage(app: &TestApp, trail: &mut Trail<'_>, secrets: &mut Vec<String>)
 async fn arrive<'a>(app: &'a TestApp, trail: &mut Trail<'_>) -> Caller<'a> {
     let browser = app.browser();
     let account = json!({ "email": ADA, "password": PASSWORD });
-    trail.expect("signUp", &browser.post("/api/signup", account.clone()).await).await;
+    trail.expect("signUp", &browser.post("/api/signup", account).await).await;
     app.drain().await;
     let again = browser.post("/api/email_verification/resend", json!({ "email": ADA })).await;
     trail.expect("resendEmailVerification", &again).await;
     app.drain().await;
     let proof = json!({ "email": ADA, "code": code_in(&app.mail_to(ADA).await.text) });
     trail.expect("confirmEmail", &browser.post(CONFIRM, proof).await).await;
+    sign_in(app, trail, &browser).await;
+    change_password(app, trail, &browser).await;
+    browser.log_in(ADA, PASSWORD).await;
+    browser
+}
+
+/// With a code by mail, sent twice.
+async fn sign_in(app: &TestApp, trail: &mut Trail<'_>, browser: &Caller<'_>) {
+    let account = json!({ "email": ADA, "password": PASSWORD });
     let login = browser.post("/api/login", account).await;
     trail.expect("login", &login).await;
     app.drain().await;
@@ -123,6 +132,10 @@ async fn arrive<'a>(app: &'a TestApp, trail: &mut Trail<'_>) -> Caller<'a> {
     let proof = json!({ "login_id": id, "code": code_in(&app.mail_to(ADA).await.text) });
     trail.expect("completeEmailMfa", &browser.post("/api/login/email_mfa", proof).await).await;
     app.drain().await;
+}
+
+/// To another one, and by a mailed link back.
+async fn change_password(app: &TestApp, trail: &mut Trail<'_>, browser: &Caller<'_>) {
     let password = json!({ "password": PASSWORD });
     trail.expect("reauthenticate", &browser.post(&format!("{ME}/reauthenticate"), password).await).await;
     let change = json!({ "current_password": PASSWORD, "new_password": OTHER_PASSWORD });
@@ -134,8 +147,6 @@ async fn arrive<'a>(app: &'a TestApp, trail: &mut Trail<'_>) -> Caller<'a> {
     let reset = json!({ "token": token, "password": PASSWORD });
     trail.expect("completePasswordReset", &browser.post("/api/reset/complete", reset).await).await;
     app.drain().await;
-    browser.log_in(ADA, PASSWORD).await;
-    browser
 }
 
 /// Two passkeys: one is renamed and removed, the other one signs in.
