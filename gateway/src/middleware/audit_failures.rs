@@ -152,6 +152,10 @@ impl<E> AuditFailuresEndpoint<E> {
 }
 
 fn action(request: &Request) -> Option<&'static str> {
+    if request.method().is_safe() {
+        // It changes nothing.
+        return None;
+    }
     let id = request.data::<Arc<Operations>>()?.id(request.method().as_str(), request.uri().path())?;
     ACTIONS.iter().find(|(operation, _)| *operation == id).map(|(_, action)| *action)
 }

@@ -45,6 +45,8 @@ impl BenchServer {
             .set("TELEMETRY__LOG_FILTER", "warn")
             .set("PASSWORD__MEMORY_KIB", "47104")
             .set("PASSWORD__RELEASE_AFTER_SECONDS", "5");
+        // Failures in a row disable an authenticator; the suites fail more often than that.
+        installation = installation.set("LOCKOUT__IN_A_ROW", "0");
         for limit in unlimited {
             installation = installation.set(&format!("{limit}__COUNT"), "0");
         }
