@@ -173,9 +173,10 @@ pub(in crate::identify) async fn closure(
         let mut next = BTreeSet::new();
         for (from, to) in [("distinct_id", "other"), ("other", "distinct_id")] {
             for ids in chunks(&edge.iter().map(String::as_str).collect()) {
+                // In two steps: as one, SQLite reads all facts of the project to have the results in order.
                 let sql = format!(
-                    "SELECT DISTINCT {to} AS id FROM person_facts
-                     WHERE project_id = $1 AND other IS NOT NULL AND {from} IN ({}) LIMIT {}",
+                    "WITH edges AS MATERIALIZED (SELECT {to} AS id FROM person_facts WHERE project_id = $1 AND {from} IN ({}))
+                     SELECT DISTINCT id FROM edges WHERE id IS NOT NULL LIMIT {}",
                     places(2, ids.len()),
                     limit + 1
                 );
