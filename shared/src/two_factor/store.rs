@@ -10,7 +10,7 @@ use sea_orm::{
 use super::entity::{Column, Entity, Model};
 use crate::{backup_codes, clock::Timestamp, passkey, totp, users::UserId};
 
-/// What is enrolled, as columns of a query on `users` that [`Enrolled`] is read from.
+/// What is enrolled, as columns of a query on `users`; [`status_in`](super::status_in) reads them.
 pub static ENROLLED: LazyLock<String> = LazyLock::new(|| {
     format!(
         "{} AS has_totp, {} AS has_passkey, {} AS backup_codes_left,
