@@ -174,13 +174,14 @@ async fn record(
     (action, reason): (&'static str, &'static str),
 ) -> Result<(), DbErr> {
     let org_id = organization(kernel, caller, path).await?;
+    // Of the path only ids: in the place of one may stand anything, a key too.
+    let ids: Vec<Uuid> = path.split('/').filter_map(|part| part.parse().ok()).collect();
     let event = AuditEvent {
         action,
         outcome: Outcome::Failure,
         user_id: caller.user_id.map(|id| id.0),
         client: Some(client),
-        // Paths hold ids and nothing else.
-        detail: json!({ "reason": reason, "path": path, "key_id": caller.key_id }),
+        detail: json!({ "reason": reason, "ids": ids, "key_id": caller.key_id }),
     };
     let (db, clock) = (kernel.db.writer(), kernel.clock.as_ref());
     // One statement is a transaction of its own.

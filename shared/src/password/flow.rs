@@ -33,7 +33,8 @@ pub async fn validate(
 /// Checks the current password of `user` where there is one, judges the new one and returns the hash to store.
 ///
 /// # Errors
-/// When the current password is missing or wrong or was tried too often, the new one breaks rules, or no hash can be computed in time.
+/// When the current password is missing or wrong or was tried too often, the new one breaks rules, or no hash can be
+/// computed in time.
 pub async fn change(
     kernel: &Kernel,
     hasher: &HashPool,

@@ -210,8 +210,12 @@ pub(in crate::identify) async fn mark_applied(tx: &Tx, project_id: ProjectId, uu
 /// Forgets the warnings that an earlier order of these facts led to.
 pub(in crate::identify) async fn forget_warnings(tx: &Tx, project_id: ProjectId, uuids: &[Uuid]) -> Result<(), DbErr> {
     for uuids in uuids.chunks(IDS) {
+        // In two steps: as one, SQLite reads all warnings of the project.
         let sql = format!(
-            "DELETE FROM ingestion_warnings WHERE project_id = $1 AND kind IN ($2, $3) AND event_uuid IN ({})",
+            "DELETE FROM ingestion_warnings WHERE id IN (
+               WITH about AS MATERIALIZED (
+                 SELECT id, project_id, kind FROM ingestion_warnings WHERE event_uuid IN ({}))
+               SELECT id FROM about WHERE project_id = $1 AND kind IN ($2, $3))",
             places(4, uuids.len())
         );
         let kinds = [WarningKind::AlreadyIdentified, WarningKind::PropertiesSize].map(|kind| kind.as_str().into());
