@@ -79,6 +79,17 @@ pub async fn try_passkey(browser: &Caller<'_>, passkey: &mut Authenticator) -> A
     browser.post(LOGIN_FINISH, answer_to(&challenge, &credential)).await
 }
 
+/// Signs in with a passkey that lies, in every way.
+async fn refuse_lies(app: &TestApp, passkey: &Authenticator) {
+    for (what, lie) in LIES {
+        let mut liar = passkey.clone();
+        lie(&mut liar);
+        let answer = try_passkey(&app.browser(), &mut liar).await;
+        assert_eq!(answer.status, 400, "{what}: {}", answer.text);
+        answer.expect_problem(400, "invalid_passkey");
+    }
+}
+
 async fn passkeys(browser: &Caller<'_>) -> Vec<Value> {
     browser.get(PASSKEYS).await.expect(200).json()["items"].as_array().cloned().unwrap_or_default()
 }

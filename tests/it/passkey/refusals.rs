@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use shared::users;
 
 use super::{
-    ADA, BOB, LIES, LOGIN_FINISH, LOGIN_START, SESSION, answer_to, count, move_to_corp, refused_for, start_login,
-    try_passkey, user_with_passkey, with_sso,
+    ADA, BOB, LOGIN_FINISH, LOGIN_START, SESSION, answer_to, count, move_to_corp, refuse_lies, refused_for,
+    start_login, try_passkey, user_with_passkey, with_sso,
 };
 
 /// T-WA-02, T-WA-04: whatever an authenticator or the client around it lies about.
@@ -15,13 +15,7 @@ async fn no_lie_signs_in() {
     let app = TestApp::new().await;
     let (_, passkey) = user_with_passkey(&app, ADA).await;
     let sessions = count(&app, "sessions").await;
-    for (what, lie) in LIES {
-        let mut liar = passkey.clone();
-        lie(&mut liar);
-        let answer = try_passkey(&app.browser(), &mut liar).await;
-        assert_eq!(answer.status, 400, "{what}: {}", answer.text);
-        answer.expect_problem(400, "invalid_passkey");
-    }
+    refuse_lies(&app, &passkey).await;
     let mut liar = passkey.clone();
     liar.client_data = json!({ "type": "webauthn.create" });
     try_passkey(&app.browser(), &mut liar).await.expect_problem(400, "invalid_passkey");
