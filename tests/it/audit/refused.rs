@@ -52,17 +52,19 @@ async fn refuse_the_limited(app: &TestApp, trail: &mut Trail<'_>) {
         let answer = operation.call(&document, &app.browser().bearer(&token), &world).await;
         answer.expect_problem(403, "two_factor_setup_required");
         trail.expect(&operation.id, &answer).await;
-        if operation.id == "deleteApiKey" {
-            // In the place of an id may stand what must not be in the trail.
-            let odd = app.browser().bearer(&token).delete(&format!("{ME}/api_keys/{WRONG}")).await;
-            odd.expect_problem(403, "two_factor_setup_required");
-            trail.expect(&operation.id, &odd).await;
-        }
+        refuse_an_odd_path(app, trail, &token).await;
         demand_two_factor(app, &world, false).await;
         let found = rows(app, &answer).await;
         assert_eq!(found.len(), 1, "{}: {found:?}", operation.id);
         assert!(found[0].2.contains("two_factor_setup_required"), "{}: {found:?}", operation.id);
     }
+}
+
+/// In the place of an id may stand what must not be in the trail.
+async fn refuse_an_odd_path(app: &TestApp, trail: &mut Trail<'_>, setup_only: &str) {
+    let odd = app.browser().bearer(setup_only).delete(&format!("{ME}/api_keys/{WRONG}")).await;
+    odd.expect_problem(403, "two_factor_setup_required");
+    trail.expect("deleteApiKey", &odd).await;
 }
 
 /// What belongs to the set-up of a second factor.
