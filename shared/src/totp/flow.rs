@@ -74,7 +74,7 @@ pub async fn confirm(
     code: &str,
 ) -> Result<Result<(), Refusal>, DbErr> {
     let now = kernel.clock.now();
-    let row = store::find(&**tx, user_id).await?;
+    let row = store::find_for_update(&**tx, user_id).await?;
     let live = |row: &Model| {
         row.setup_session_id == Some(session_id) && row.setup_expires_at.is_some_and(|expires_at| expires_at > now)
     };
@@ -91,7 +91,7 @@ pub async fn confirm(
 /// # Errors
 /// When the database fails.
 pub async fn verify(kernel: &Kernel, tx: &Tx, user_id: UserId, code: &str) -> Result<bool, DbErr> {
-    let row = store::find(&**tx, user_id).await?.filter(|row| row.enabled_at.is_some());
+    let row = store::find_for_update(&**tx, user_id).await?.filter(|row| row.enabled_at.is_some());
     let Some((key_id, bytes)) = row.and_then(|row| row.key_id.zip(row.sealed)) else { return Ok(false) };
     let sealed = Sealed { key_id, bytes };
     let Some(step) = matching_step(kernel, user_id, &sealed, code) else { return Ok(false) };

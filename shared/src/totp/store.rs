@@ -10,8 +10,10 @@ use uuid::Uuid;
 use super::entity::{ActiveModel, Column, Entity, Model};
 use crate::{clock::Timestamp, secret::Sealed, users::UserId};
 
-pub(super) async fn find<C: ConnectionTrait>(db: &C, user_id: UserId) -> Result<Option<Model>, DbErr> {
-    Entity::find_by_id(user_id).one(db).await
+/// The row of a user, which nobody changes until the transaction ends: otherwise a secret that the job seals anew between
+/// reading and [`accept`] would make a right code look like a used one.
+pub(super) async fn find_for_update<C: ConnectionTrait>(db: &C, user_id: UserId) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(user_id).lock_exclusive().one(db).await
 }
 
 /// As a condition on a row of `users`: the user has an app in force.

@@ -102,3 +102,26 @@ async fn a_key_is_replaced_while_people_sign_in() {
     assert_eq!(codes, [("a".to_owned(), 50)]);
     app.drain().await;
 }
+
+/// T-SUP-01: the secret of somebody who signs in is sealed anew between their code and its check: the code is right, and is
+/// used up by it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_right_code_is_right_while_its_secret_is_sealed_anew() {
+    let (app, keys) = rotated().await;
+    let browser = app.browser();
+    let pending = browser.begin_two_factor(&email(0)).await;
+    let proof = json!({ "login_id": pending["login_id"], "code": keys[0].code(app.now()) });
+    let tx = app.kernel.db.write_tx().await.unwrap();
+    assert_eq!(apps::reseal(&app.kernel, &tx, &ResealSecrets::begin(1)).await.unwrap(), 2);
+    let job = async {
+        tokio::time::sleep(Duration::from_millis(500)).await;
+        tx.commit().await.unwrap();
+    };
+    let (answer, ()) = tokio::join!(browser.post(STEP, proof.clone()), job);
+    answer.expect(200);
+    let browser = app.browser();
+    let pending = browser.begin_two_factor(&email(0)).await;
+    let again = json!({ "login_id": pending["login_id"], "code": proof["code"] });
+    browser.post(STEP, again).await.expect_problem(401, "invalid_code");
+    app.drain().await;
+}
