@@ -90,7 +90,7 @@ impl Parts {
 
     /// Runs until SIGTERM; false when a component ended by itself.
     async fn run(self, queues: &[Queue]) -> anyhow::Result<bool> {
-        let mut lifecycle = Lifecycle::new();
+        let (mut lifecycle, told_to_stop) = (Lifecycle::new(), terminated());
         let stopping = lifecycle.stopping();
         if let Some(clock) = self.follower {
             lifecycle.spawn("clock", kernel::follow_database(self.kernel.db.clone(), clock, stopping.clone()));
@@ -109,8 +109,9 @@ impl Parts {
             workers::spawn(Arc::new(context), registry, Arc::clone(&self.broker), queues, &mut lifecycle).await?;
         }
         spawn_listeners(&self.kernel, &mut lifecycle).await?;
-        let grace = Duration::from_secs(self.kernel.config.http.grace_seconds);
-        let orderly = lifecycle.run_until(terminated(), grace).await;
+        let http = &self.kernel.config.http;
+        let grace = Duration::from_secs(http.drain_seconds.saturating_add(http.grace_seconds));
+        let orderly = lifecycle.run_until(told_to_stop, grace).await;
         self.broker.close().await;
         tokio::task::block_in_place(|| self.telemetry.flush());
         Ok(orderly)

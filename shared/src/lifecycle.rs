@@ -185,16 +185,20 @@ impl Lifecycle {
     }
 }
 
-/// Resolves at SIGTERM or SIGINT.
-pub async fn terminated() {
+/// Resolves at SIGTERM or SIGINT, also at one that came between this call and the first look at the future. Called before
+/// components start, it lets a process stop in order that is told to while they do.
+pub fn terminated() -> impl Future<Output = ()> + Send {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        tracing::error!("cannot listen for signals; this process stops only by SIGKILL");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = interrupt.recv() => {}
+    let signals = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()));
+    async move {
+        let (Ok(mut term), Ok(mut interrupt)) = signals else {
+            tracing::error!("cannot listen for signals; this process stops only by SIGKILL");
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     }
 }
 

@@ -55,10 +55,11 @@ async fn work(config: Config, queues: &[Queue]) -> anyhow::Result<bool> {
     let mut lifecycle = Lifecycle::new();
     let kernel = Arc::new(open_kernel(config, &mut lifecycle).await?);
     let broker = broker::connect(&kernel.config.broker).await.context("connecting to the broker")?;
+    let told_to_stop = terminated();
     start(&kernel, &broker, queues, &mut lifecycle).await?;
     let grace = Duration::from_secs(kernel.config.http.grace_seconds);
     tracing::info!(queues = ?queues.iter().map(|queue| queue.as_str()).collect::<Vec<_>>(), "working");
-    let orderly = lifecycle.run_until(terminated(), grace).await;
+    let orderly = lifecycle.run_until(told_to_stop, grace).await;
     broker.close().await;
     Ok(orderly)
 }

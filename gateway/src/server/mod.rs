@@ -4,7 +4,8 @@
 //! bind ─► Bound ─ address() (port 0 in tests) ─ serve(app, stopping)
 //!                                                   │
 //!   accept, at most max_connections at once ────────┤
-//!   stopping ─► no further connections, requests in flight get grace_seconds, then the rest is cut
+//!   stopping ─► drain_seconds of further connections, then none;
+//!               requests in flight get grace_seconds, then the rest is cut
 //! ```
 
 mod guard;
@@ -79,10 +80,12 @@ impl Bound {
             permits: Arc::new(Semaphore::new(config.max_connections.clamp(1, Semaphore::MAX_PERMITS))),
             patience: patience(config),
         };
-        let grace = Duration::from_secs(config.grace_seconds);
-        Server::new_with_acceptor(acceptor)
-            .run_with_graceful_shutdown(endpoint, stopping.cancelled_owned(), Some(grace))
-            .await
+        let (drain, grace) = (Duration::from_secs(config.drain_seconds), Duration::from_secs(config.grace_seconds));
+        let drained = async move {
+            stopping.cancelled().await;
+            tokio::time::sleep(drain).await;
+        };
+        Server::new_with_acceptor(acceptor).run_with_graceful_shutdown(endpoint, drained, Some(grace)).await
     }
 }
 
@@ -243,6 +246,17 @@ mod tests {
         drop(first);
         let read = tokio::time::timeout(Duration::from_secs(5), second.read(&mut buffer)).await.unwrap().unwrap();
         assert!(buffer[..read].starts_with(b"HTTP/1.1 200"));
+    }
+
+    #[tokio::test]
+    async fn connections_are_taken_while_it_drains() {
+        let (address, stopping, task) = start(config(&[("DRAIN_SECONDS", "1")])).await;
+        stopping.cancel();
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        let late = send(address, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await;
+        assert!(rest(late).await.starts_with("HTTP/1.1 200"));
+        tokio::time::timeout(Duration::from_secs(10), task).await.unwrap().unwrap().unwrap();
+        assert!(TcpStream::connect(address).await.is_err());
     }
 
     #[tokio::test]

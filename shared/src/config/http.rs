@@ -28,7 +28,9 @@ pub struct HttpConfig {
     pub idle_timeout_seconds: u64,
     /// Connections open at once.
     pub max_connections: usize,
-    /// How long requests in flight may finish after SIGTERM.
+    /// How long after SIGTERM connections are still taken, while `/health/ready` says no.
+    pub drain_seconds: u64,
+    /// How long requests in flight may finish after that.
     pub grace_seconds: u64,
 }
 

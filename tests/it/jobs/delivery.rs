@@ -177,7 +177,7 @@ async fn a_terminated_process_leaves_no_lease_and_loses_no_mail() {
     let mut process = installation.start("serve", &["serve"]);
     server.wait_for(MAILS, PATIENCE).await.unwrap_or_else(|err| panic!("{err}\n{}", installation.logs()));
     process.signal("TERM").await;
-    assert_eq!(process.wait(Duration::from_secs(15)).await, Some(true));
+    assert_eq!(process.wait(Duration::from_secs(15)).await, Some(true), "{}", installation.logs());
     for number in 0..MAILS {
         assert_eq!(server.messages_to(&format!("user-{number}@example.com")).len(), 1);
     }
