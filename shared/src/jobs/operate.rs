@@ -12,6 +12,11 @@ use super::{
 };
 use crate::clock::Timestamp;
 
+/// What the index on states is of, as it names them: SQLite uses a partial index only for a query that has its condition,
+/// and without it reads all jobs that ever ended to find the few that have not.
+const INDEXED: [JobState; 5] =
+    [JobState::Queued, JobState::Dispatched, JobState::Running, JobState::Retrying, JobState::Dead];
+
 /// Which jobs to list.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
@@ -33,6 +38,9 @@ pub async fn list<C: ConnectionTrait>(db: &C, filter: &Filter, limit: u64) -> Re
     let mut query = Entity::find();
     if let Some(state) = filter.state {
         query = query.filter(JobState::any_of(&[state]));
+        if INDEXED.contains(&state) {
+            query = query.filter(JobState::any_of(&INDEXED));
+        }
     }
     if let Some(queue) = &filter.queue {
         query = query.filter(Column::Queue.eq(queue.as_str()));
