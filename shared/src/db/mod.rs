@@ -12,6 +12,7 @@
 mod change;
 mod config;
 mod deferral;
+mod numbered;
 mod tx;
 
 use std::{
@@ -23,6 +24,7 @@ use change::ChangeWatch;
 pub use change::Mark;
 pub use config::DatabaseConfig;
 pub use deferral::Deferral;
+pub use numbered::numbered;
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, SqlErr, SqliteTransactionMode,
     SqlxError, Statement, TransactionOptions, TransactionTrait,

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     audit::Outcome,
     clock::Timestamp,
-    db::Tx,
+    db::{Tx, numbered},
     jobs,
     kernel::Kernel,
     orgs::{self, Actor, By, Permission},
@@ -233,7 +233,7 @@ where
              VALUES {} ON CONFLICT DO NOTHING RETURNING uuid",
             store::rows(events.len(), 8)
         );
-        for row in tx.query_all_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await? {
+        for row in tx.query_all_raw(numbered(tx.get_database_backend(), sql, values)).await? {
             fresh.insert(row.try_get("", "uuid")?);
         }
     }
@@ -306,7 +306,7 @@ async fn insert_uses(tx: &Tx, project_id: ProjectId, uses: &BTreeMap<Use, Moment
                 OR (excluded.at = distinct_id_uses.at AND excluded.uuid < distinct_id_uses.uuid)",
             store::rows(uses.len(), 5)
         );
-        tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+        tx.execute_raw(numbered(tx.get_database_backend(), sql, values)).await?;
     }
     Ok(())
 }
@@ -333,7 +333,7 @@ pub(super) async fn insert_facts(tx: &Tx, project_id: ProjectId, facts: &[Fact])
              VALUES {} ON CONFLICT DO NOTHING",
             store::rows(facts.len(), 8)
         );
-        tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+        tx.execute_raw(numbered(tx.get_database_backend(), sql, values)).await?;
     }
     Ok(())
 }
@@ -362,7 +362,7 @@ pub(super) async fn insert_warnings(tx: &Tx, project_id: ProjectId, warnings: &[
              VALUES {} ON CONFLICT DO NOTHING",
             store::rows(warnings.len(), 7)
         );
-        tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+        tx.execute_raw(numbered(tx.get_database_backend(), sql, values)).await?;
     }
     Ok(())
 }

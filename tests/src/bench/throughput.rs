@@ -5,7 +5,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, Value as Bound};
 use serde_json::{Value, json};
-use shared::{config::load_from, db::Db, ids};
+use shared::{
+    config::load_from,
+    db::{Db, numbered},
+    ids,
+};
 use tokio::task::JoinSet;
 
 use super::{BenchServer, Connection, Report};
@@ -142,7 +146,7 @@ async fn insert(db: &DatabaseConnection, project: uuid::Uuid, size: usize) -> an
                 text.clone().into(),
             ]
         });
-        db.execute_raw(Statement::from_sql_and_values(db.get_database_backend(), sql.clone(), values)).await?;
+        db.execute_raw(numbered(db.get_database_backend(), sql.clone(), values)).await?;
         rows += size;
     }
     #[expect(clippy::cast_precision_loss, reason = "a rate")]

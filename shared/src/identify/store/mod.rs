@@ -12,7 +12,11 @@ use super::{
     event::WarningKind,
     fact::{Changes, Deed, Fact},
 };
-use crate::{clock::Timestamp, db::Tx, projects::ProjectId};
+use crate::{
+    clock::Timestamp,
+    db::{Tx, numbered},
+    projects::ProjectId,
+};
 
 /// Merges that may stand between two ids of a component.
 const ROUNDS: usize = 2_000;
@@ -55,7 +59,7 @@ pub(in crate::identify) async fn query_ids(
     ids: &[&str],
 ) -> Result<Vec<QueryResult>, DbErr> {
     let values = std::iter::once(Value::from(project_id.0)).chain(ids.iter().map(|id| Value::from(*id)));
-    tx.query_all_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await
+    tx.query_all_raw(numbered(tx.get_database_backend(), sql, values)).await
 }
 
 /// The name of a deed in the table.
@@ -80,14 +84,12 @@ pub(in crate::identify) async fn tombstones(
     for ids in chunks(ids) {
         let sql = format!(
             "SELECT distinct_id, until FROM person_tombstones
-             WHERE project_id IN ($1, ${}) AND distinct_id IN ({})",
-            ids.len() + 2,
-            places(2, ids.len())
+             WHERE project_id IN ($1, $2) AND distinct_id IN ({})",
+            places(3, ids.len())
         );
-        let values = std::iter::once(Value::from(project_id.0)).chain(ids.iter().map(|id| Value::from(*id)));
-        let statement =
-            Statement::from_sql_and_values(tx.get_database_backend(), sql, values.chain([Value::from(Uuid::nil())]));
-        for row in tx.query_all_raw(statement).await? {
+        let projects = [project_id.0, Uuid::nil()].map(Value::from);
+        let values = projects.into_iter().chain(ids.iter().map(|id| Value::from(*id)));
+        for row in tx.query_all_raw(numbered(tx.get_database_backend(), sql, values)).await? {
             let (id, until) = (row.try_get("", "distinct_id")?, Timestamp(row.try_get("", "until")?));
             let latest = found.entry(id).or_insert(until);
             *latest = until.max(*latest);
@@ -105,7 +107,7 @@ pub(in crate::identify) async fn pending(tx: &Tx, project_id: ProjectId, uuids: 
     );
     let fixed: [Value; 2] = [project_id.0.into(), false.into()];
     let values = fixed.into_iter().chain(uuids.iter().map(|uuid| (*uuid).into()));
-    let rows = tx.query_all_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+    let rows = tx.query_all_raw(numbered(tx.get_database_backend(), sql, values)).await?;
     sorted(&rows)
 }
 
@@ -202,7 +204,7 @@ pub(in crate::identify) async fn mark_applied(tx: &Tx, project_id: ProjectId, uu
         );
         let fixed: [Value; 2] = [true.into(), project_id.0.into()];
         let values = fixed.into_iter().chain(uuids.iter().map(|uuid| (*uuid).into()));
-        tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+        tx.execute_raw(numbered(tx.get_database_backend(), sql, values)).await?;
     }
     Ok(())
 }
@@ -215,13 +217,14 @@ pub(in crate::identify) async fn forget_warnings(tx: &Tx, project_id: ProjectId,
             "DELETE FROM ingestion_warnings WHERE id IN (
                WITH about AS MATERIALIZED (
                  SELECT id, project_id, kind FROM ingestion_warnings WHERE event_uuid IN ({}))
-               SELECT id FROM about WHERE project_id = $1 AND kind IN ($2, $3))",
-            places(4, uuids.len())
+               SELECT id FROM about WHERE project_id = ${} AND kind IN ({}))",
+            places(1, uuids.len()),
+            uuids.len() + 1,
+            places(uuids.len() + 2, 2)
         );
         let kinds = [WarningKind::AlreadyIdentified, WarningKind::PropertiesSize].map(|kind| kind.as_str().into());
-        let values =
-            std::iter::once(Value::from(project_id.0)).chain(kinds).chain(uuids.iter().map(|uuid| (*uuid).into()));
-        tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+        let values = uuids.iter().map(|uuid| (*uuid).into()).chain([Value::from(project_id.0)]).chain(kinds);
+        tx.execute_raw(numbered(tx.get_database_backend(), sql, values)).await?;
     }
     Ok(())
 }
@@ -276,7 +279,7 @@ pub(in crate::identify) async fn bury(
             format!("DELETE FROM person_distinct_ids WHERE project_id = $1 AND distinct_id IN ({of})"),
         ] {
             let values = std::iter::once(Value::from(project_id.0)).chain(ids.iter().map(|id| Value::from(*id)));
-            tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+            tx.execute_raw(numbered(tx.get_database_backend(), sql, values)).await?;
         }
     }
     Ok(())
@@ -298,7 +301,7 @@ pub(in crate::identify) async fn entomb(
              WHERE person_tombstones.until < excluded.until",
             rows(ids.len(), 3)
         );
-        tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+        tx.execute_raw(numbered(tx.get_database_backend(), sql, values)).await?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{IDS, chunks, places, query_ids, rows, tombstones};
 use crate::{
     clock::Timestamp,
-    db::Tx,
+    db::{Tx, numbered},
     identify::merge::{Known, Person, State},
     projects::ProjectId,
 };
@@ -126,7 +126,7 @@ async fn persons(tx: &Tx, ids: &BTreeSet<Uuid>, suffix: &str) -> Result<Persons,
             places(1, ids.len())
         );
         let values = ids.iter().map(|id| Value::from(*id));
-        for row in tx.query_all_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await? {
+        for row in tx.query_all_raw(numbered(tx.get_database_backend(), sql, values)).await? {
             let person = person(&row)?;
             found.insert(person.id, person);
         }
@@ -156,7 +156,7 @@ pub(in crate::identify) async fn save(tx: &Tx, before: &State, after: &State) ->
     for gone in gone.chunks(IDS) {
         let sql = format!("DELETE FROM persons WHERE id IN ({})", places(1, gone.len()));
         let values = gone.iter().map(|id| Value::from(*id));
-        tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+        tx.execute_raw(numbered(tx.get_database_backend(), sql, values)).await?;
     }
     let is_changed = |person: &&Person| before.persons.get(&person.id) != Some(*person);
     let persons: Vec<_> = after.persons.values().filter(is_changed).collect();
@@ -216,7 +216,7 @@ async fn save_persons(tx: &Tx, project_id: ProjectId, persons: &[&Person]) -> Re
                id_count = excluded.id_count, last_at = excluded.last_at, last_uuid = excluded.last_uuid",
             rows(persons.len(), 10)
         );
-        tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+        tx.execute_raw(numbered(tx.get_database_backend(), sql, values)).await?;
     }
     Ok(())
 }
@@ -241,7 +241,7 @@ async fn save_ids(tx: &Tx, project_id: ProjectId, ids: &[(&str, &Known)], on_con
              VALUES {} ON CONFLICT (distinct_id, project_id) {on_conflict}",
             rows(ids.len(), 6)
         );
-        tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, values)).await?;
+        tx.execute_raw(numbered(tx.get_database_backend(), sql, values)).await?;
     }
     Ok(())
 }
