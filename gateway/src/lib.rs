@@ -41,9 +41,8 @@ use serde_json::Value;
 
 use crate::{
     middleware::{
-        access_log::AccessLog, audit_failures::AuditFailures, client::IdentifyClient, csrf::RefuseForeign,
-        diagnose::Diagnose, edge::Edge, idempotency::Idempotency, key_trace::KeyTrace, limits::Limits,
-        panic::CatchPanic, path::NormalisePath, request_id::AssignRequestId, security_headers::SecurityHeaders,
+        access_log::AccessLog, audit_failures::AuditFailures, csrf::RefuseForeign, diagnose::Diagnose, edge::Edge,
+        envelope::Envelope, idempotency::Idempotency, key_trace::KeyTrace, limits::Limits, panic::CatchPanic,
         timeout::Timeout,
     },
     operations::Operations,
@@ -96,12 +95,7 @@ fn guard(routes: Route, document: &Value, state: AppState) -> BoxEndpoint<'stati
         .with(Edge(Arc::clone(&operations)))
         .with(capture::Mount { patience })
         .with(AccessLog(Arc::clone(&operations)))
-        .with(NormalisePath)
-        .with(IdentifyClient::new(http.trusted_proxies.clone()))
-        .with(AssignRequestId)
-        .with(SecurityHeaders { is_https: http.is_https() })
-        .data(operations)
-        .data(state)
+        .with(Envelope::new(state, operations))
         .map_to_response()
         .boxed()
 }

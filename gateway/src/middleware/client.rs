@@ -12,62 +12,26 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ipnet::IpNet;
 use poem::{
-    Endpoint, Middleware, Request, Response, Result,
+    Request,
     http::{HeaderMap, header},
 };
 use shared::client::Client;
-
-use super::request_id::RequestId;
+use uuid::Uuid;
 
 const USER_AGENT_CHARACTERS: usize = 512;
 
-/// The middleware.
-#[derive(Clone, Debug)]
-pub struct IdentifyClient {
-    trusted: Vec<IpNet>,
-}
-
-impl IdentifyClient {
-    /// Believes `X-Forwarded-For` of these networks.
-    #[must_use]
-    pub fn new(trusted: Vec<IpNet>) -> Self {
-        Self { trusted }
-    }
-
-    fn client(&self, request: &Request) -> Client {
-        // Without a socket there is no network between: the request was made in this process.
-        let peer = request.remote_addr().as_socket_addr().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), SocketAddr::ip);
-        Client {
-            ip: client_address(peer, &self.trusted, request.headers()),
-            user_agent: user_agent(request.headers()),
-            request_id: RequestId::of(request).unwrap_or_else(shared::ids::next),
-            traceparent: traceparent(request.headers()),
-        }
-    }
-}
-
-impl<E: Endpoint> Middleware<E> for IdentifyClient {
-    type Output = IdentifyClientEndpoint<E>;
-
-    fn transform(&self, inner: E) -> Self::Output {
-        IdentifyClientEndpoint { inner, rules: self.clone() }
-    }
-}
-
-/// The endpoint of [`IdentifyClient`].
-pub struct IdentifyClientEndpoint<E> {
-    inner: E,
-    rules: IdentifyClient,
-}
-
-impl<E: Endpoint> Endpoint for IdentifyClientEndpoint<E> {
-    type Output = Response;
-
-    async fn call(&self, mut request: Request) -> Result<Response> {
-        let client = self.rules.client(&request);
-        request.set_data(client);
-        Ok(self.inner.get_response(request).await)
-    }
+/// Attaches the client to its request; `X-Forwarded-For` of the trusted networks is believed.
+pub(super) fn identify(request: &mut Request, trusted: &[IpNet], request_id: Uuid) {
+    // Without a socket there is no network between: the request was made in this process.
+    let peer = request.remote_addr().as_socket_addr().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), SocketAddr::ip);
+    let headers = request.headers();
+    let client = Client {
+        ip: client_address(peer, trusted, headers),
+        user_agent: user_agent(headers),
+        request_id,
+        traceparent: traceparent(headers),
+    };
+    request.set_data(client);
 }
 
 /// The address of the client of a request that `peer` sent.

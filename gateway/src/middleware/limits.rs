@@ -8,7 +8,7 @@
 //! | JSON body | strict, see [`super::json_check`] | 400 |
 //! | form body | UTF-8 without U+0000 after decoding | 400 |
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use futures_util::StreamExt;
 use poem::{
@@ -165,7 +165,8 @@ fn check_content(content_type: &str, body: &[u8]) -> Result<()> {
 
 /// Whether percent-encoded text is UTF-8 without U+0000.
 fn is_plain_text(encoded: &[u8]) -> bool {
-    let decoded = percent_decode(encoded);
+    let is_literal = !encoded.contains(&b'%');
+    let decoded = if is_literal { Cow::Borrowed(encoded) } else { Cow::Owned(percent_decode(encoded)) };
     !decoded.contains(&0) && std::str::from_utf8(&decoded).is_ok()
 }
 

@@ -1,10 +1,11 @@
 //! What every request passes, from the outside in.
 //!
 //! ```text
-//! security_headers   on every response, also errors
-//! request_id         a fresh id; none is taken from outside
-//! client             address through trusted proxies, program, trace
-//! path               a trailing slash is no difference
+//! envelope           before and after everything, in one layer:
+//!   request_id         a fresh id; none is taken from outside
+//!   client             address through trusted proxies, program, trace
+//!   path               a trailing slash is no difference
+//!   security_headers   on every response, also errors
 //! access_log         one line, two metrics, one span
 //! (capture)          the routes of analytics clients leave here
 //! edge               every error becomes a problem
@@ -24,6 +25,7 @@ pub mod client;
 pub mod csrf;
 pub mod diagnose;
 pub mod edge;
+pub mod envelope;
 pub mod idempotency;
 pub mod json_check;
 pub mod key_trace;

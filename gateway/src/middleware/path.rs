@@ -1,47 +1,26 @@
 //! One address, one spelling: `/api/users/@me/` and `/api/users/%40me` are `/api/users/@me`, without a redirect.
 
 use poem::{
-    Endpoint, Middleware, Request, Response, Result,
+    Request,
     http::{Uri, uri::PathAndQuery},
 };
 
-/// The middleware.
-#[derive(Clone, Copy, Debug)]
-pub struct NormalisePath;
-
-impl<E: Endpoint> Middleware<E> for NormalisePath {
-    type Output = NormalisePathEndpoint<E>;
-
-    fn transform(&self, inner: E) -> Self::Output {
-        NormalisePathEndpoint { inner }
+/// Gives a request the usual spelling of its address.
+pub(super) fn normalise(request: &mut Request) {
+    if let Some(uri) = normalised(request.uri()) {
+        *request.uri_mut() = uri;
     }
 }
 
-/// The endpoint of [`NormalisePath`].
-pub struct NormalisePathEndpoint<E> {
-    inner: E,
-}
-
-impl<E: Endpoint> Endpoint for NormalisePathEndpoint<E> {
-    type Output = Response;
-
-    async fn call(&self, mut request: Request) -> Result<Response> {
-        if let Some(uri) = normalised(request.uri()) {
-            *request.uri_mut() = uri;
-        }
-        Ok(self.inner.get_response(request).await)
-    }
-}
-
-/// The address with its usual spelling; `None` if it has it already.
 fn normalised(uri: &Uri) -> Option<Uri> {
     let path = uri.path();
-    let mut usual = path.replace("%40", "@");
-    if usual.len() > 1 && usual.ends_with('/') {
-        usual.pop();
-    }
-    if usual == path {
+    let has_slash = path.len() > 1 && path.ends_with('/');
+    if !has_slash && !path.contains("%40") {
         return None;
+    }
+    let mut usual = path.replace("%40", "@");
+    if has_slash {
+        usual.pop();
     }
     if let Some(query) = uri.query() {
         usual.push('?');

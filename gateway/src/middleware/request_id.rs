@@ -3,10 +3,10 @@
 //! An id from outside is not taken over, because two requests could then carry the same one.
 
 use poem::{
-    Endpoint, Middleware, Request, Response, Result,
+    Request, Response,
     http::{HeaderName, HeaderValue},
 };
-use uuid::Uuid;
+use uuid::{Uuid, fmt::Hyphenated};
 
 /// Name of the response header.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -23,33 +23,17 @@ impl RequestId {
     }
 }
 
-/// The middleware.
-#[derive(Clone, Copy, Debug)]
-pub struct AssignRequestId;
-
-impl<E: Endpoint> Middleware<E> for AssignRequestId {
-    type Output = AssignRequestIdEndpoint<E>;
-
-    fn transform(&self, inner: E) -> Self::Output {
-        AssignRequestIdEndpoint { inner }
-    }
+/// Gives a request its id.
+pub(super) fn assign(request: &mut Request) -> Uuid {
+    let id = shared::ids::next();
+    request.set_data(RequestId(id));
+    id
 }
 
-/// The endpoint of [`AssignRequestId`].
-pub struct AssignRequestIdEndpoint<E> {
-    inner: E,
-}
-
-impl<E: Endpoint> Endpoint for AssignRequestIdEndpoint<E> {
-    type Output = Response;
-
-    async fn call(&self, mut request: Request) -> Result<Response> {
-        let id = shared::ids::next();
-        request.set_data(RequestId(id));
-        let mut response = self.inner.get_response(request).await;
-        if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
-            response.headers_mut().insert(X_REQUEST_ID, value);
-        }
-        Ok(response)
+/// Tells the client the id of its request.
+pub(super) fn tell(response: &mut Response, id: Uuid) {
+    let mut text = [0; Hyphenated::LENGTH];
+    if let Ok(value) = HeaderValue::from_str(id.hyphenated().encode_lower(&mut text)) {
+        response.headers_mut().insert(X_REQUEST_ID, value);
     }
 }

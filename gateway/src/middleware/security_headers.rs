@@ -4,7 +4,7 @@
 //! request that needs a preflight. A response that sets one of these headers itself keeps it.
 
 use poem::{
-    Endpoint, Middleware, Request, Response, Result,
+    Response,
     http::{HeaderName, HeaderValue, header},
 };
 
@@ -27,40 +27,15 @@ const ALWAYS: [(HeaderName, &str); 7] = [
 
 const HSTS: HeaderValue = HeaderValue::from_static("max-age=63072000");
 
-/// The middleware.
-#[derive(Clone, Copy, Debug)]
-pub struct SecurityHeaders {
-    /// Whether people reach this installation by TLS.
-    pub is_https: bool,
-}
-
-impl<E: Endpoint> Middleware<E> for SecurityHeaders {
-    type Output = SecurityHeadersEndpoint<E>;
-
-    fn transform(&self, inner: E) -> Self::Output {
-        SecurityHeadersEndpoint { inner, is_https: self.is_https }
+/// Adds what an answer does not say of itself.
+pub(super) fn add(response: &mut Response, is_https: bool) {
+    let headers = response.headers_mut();
+    headers.remove(header::SERVER);
+    headers.reserve(ALWAYS.len() + 1);
+    for (name, value) in ALWAYS {
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
-}
-
-/// The endpoint of [`SecurityHeaders`].
-pub struct SecurityHeadersEndpoint<E> {
-    inner: E,
-    is_https: bool,
-}
-
-impl<E: Endpoint> Endpoint for SecurityHeadersEndpoint<E> {
-    type Output = Response;
-
-    async fn call(&self, request: Request) -> Result<Response> {
-        let mut response = self.inner.get_response(request).await;
-        let headers = response.headers_mut();
-        headers.remove(header::SERVER);
-        for (name, value) in ALWAYS {
-            headers.entry(name).or_insert(HeaderValue::from_static(value));
-        }
-        if self.is_https {
-            headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert(HSTS);
-        }
-        Ok(response)
+    if is_https {
+        headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert(HSTS);
     }
 }

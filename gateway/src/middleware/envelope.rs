@@ -1,0 +1,68 @@
+//! What is done to every request before anything looks at it, and to every answer at the end.
+//!
+//! ```text
+//! request    a fresh id ─► whose it is ─► one spelling of the path ─► what handlers can reach
+//! answer     the id ─► security headers
+//! ```
+//!
+//! One layer for all: each layer of its own would carry a copy of the request through every call. What is inside has turned
+//! every error into an answer.
+
+use std::sync::Arc;
+
+use ipnet::IpNet;
+use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
+
+use super::{client, path, request_id, security_headers};
+use crate::{operations::Operations, state::AppState};
+
+/// The middleware.
+#[derive(Clone)]
+pub struct Envelope {
+    state: AppState,
+    operations: Arc<Operations>,
+    /// Whose `X-Forwarded-For` is believed.
+    trusted_proxies: Arc<[IpNet]>,
+    is_https: bool,
+}
+
+impl Envelope {
+    /// For the installation of this state.
+    #[must_use]
+    pub fn new(state: AppState, operations: Arc<Operations>) -> Self {
+        let http = &state.kernel.config.http;
+        let (trusted_proxies, is_https) = (http.trusted_proxies.as_slice().into(), http.is_https());
+        Self { state, operations, trusted_proxies, is_https }
+    }
+}
+
+impl<E: Endpoint> Middleware<E> for Envelope {
+    type Output = EnvelopeEndpoint<E>;
+
+    fn transform(&self, inner: E) -> Self::Output {
+        EnvelopeEndpoint { inner, envelope: self.clone() }
+    }
+}
+
+/// The endpoint of [`Envelope`].
+pub struct EnvelopeEndpoint<E> {
+    inner: E,
+    envelope: Envelope,
+}
+
+impl<E: Endpoint> Endpoint for EnvelopeEndpoint<E> {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> Result<Response> {
+        let Envelope { state, operations, trusted_proxies, is_https } = &self.envelope;
+        let id = request_id::assign(&mut request);
+        client::identify(&mut request, trusted_proxies, id);
+        path::normalise(&mut request);
+        request.set_data(Arc::clone(operations));
+        request.set_data(state.clone());
+        let mut response = self.inner.call(request).await?.into_response();
+        request_id::tell(&mut response, id);
+        security_headers::add(&mut response, *is_https);
+        Ok(response)
+    }
+}
