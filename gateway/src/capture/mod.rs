@@ -116,10 +116,16 @@ pub struct MountEndpoint<E> {
 impl<E: Endpoint> Endpoint for MountEndpoint<E> {
     type Output = Response;
 
-    async fn call(&self, mut request: Request) -> Result<Response> {
-        let Some(methods) = Route::of(request.uri().path()).map(Route::methods) else {
-            return self.inner.call(request).await.map(IntoResponse::into_response);
-        };
+    async fn call(&self, request: Request) -> Result<Response> {
+        match Route::of(request.uri().path()).map(Route::methods) {
+            Some(methods) => Ok(Box::pin(self.answer(request, methods)).await),
+            None => self.inner.call(request).await.map(IntoResponse::into_response),
+        }
+    }
+}
+
+impl<E> MountEndpoint<E> {
+    async fn answer(&self, mut request: Request, methods: &'static str) -> Response {
         request.headers_mut().remove(header::COOKIE);
         let request_id = RequestId::of(&request);
         let origin = request.headers().get(header::ORIGIN).cloned();
@@ -142,7 +148,7 @@ impl<E: Endpoint> Endpoint for MountEndpoint<E> {
             let allowed = HeaderValue::from_static("true");
             response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, allowed);
         }
-        Ok(response)
+        response
     }
 }
 

@@ -3,8 +3,13 @@
 //! The line has the path without its query, because queries carry mailed tokens. The metrics are labelled with the route's
 //! template, so that ids and scanners cannot grow their number.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    collections::HashMap,
+    sync::{Arc, PoisonError, RwLock},
+    time::{Duration, Instant},
+};
 
+use metrics::{Counter, Histogram};
 use poem::{Endpoint, Middleware, Request, Response, Result, http::Method};
 use shared::client::Client;
 use tracing::Instrument;
@@ -19,7 +24,12 @@ impl<E: Endpoint> Middleware<E> for AccessLog {
     type Output = AccessLogEndpoint<E>;
 
     fn transform(&self, inner: E) -> Self::Output {
-        AccessLogEndpoint { inner, operations: Arc::clone(&self.0) }
+        AccessLogEndpoint {
+            inner,
+            operations: Arc::clone(&self.0),
+            unmatched: "unmatched".into(),
+            series: RwLock::default(),
+        }
     }
 }
 
@@ -27,6 +37,33 @@ impl<E: Endpoint> Middleware<E> for AccessLog {
 pub struct AccessLogEndpoint<E> {
     inner: E,
     operations: Arc<Operations>,
+    /// The label of all addresses that there are not.
+    unmatched: Arc<str>,
+    /// By method, route and status: as few as there are labels. Finding one here is quicker than by its labels.
+    series: RwLock<HashMap<Labels, (Counter, Histogram)>>,
+}
+
+/// Method, route and status.
+type Labels = (&'static str, Arc<str>, u16);
+
+impl<E> AccessLogEndpoint<E> {
+    fn count(&self, labels: Labels, elapsed: Duration) {
+        let record = |(counter, histogram): &(Counter, Histogram)| {
+            counter.increment(1);
+            histogram.record(elapsed.as_secs_f64());
+        };
+        if let Some(known) = self.series.read().unwrap_or_else(PoisonError::into_inner).get(&labels) {
+            return record(known);
+        }
+        let (method, route, status) = (labels.0, labels.1.to_string(), labels.2.to_string());
+        let named = [("method", method.to_owned()), ("route", route), ("status", status)];
+        let series = (
+            metrics::counter!("gatepost_http_requests_total", &named),
+            metrics::histogram!("gatepost_http_request_seconds", &named),
+        );
+        record(&series);
+        self.series.write().unwrap_or_else(PoisonError::into_inner).insert(labels, series);
+    }
 }
 
 impl<E: Endpoint> Endpoint for AccessLogEndpoint<E> {
@@ -36,10 +73,10 @@ impl<E: Endpoint> Endpoint for AccessLogEndpoint<E> {
         let started = Instant::now();
         let method = method_label(request.method());
         let path = request.uri().path().to_owned();
-        let route = self.operations.template(&path).unwrap_or("unmatched").to_owned();
+        let route = Arc::clone(self.operations.template(&path).unwrap_or(&self.unmatched));
         let client = request.data::<Client>();
         let request_id = client.map(|client| client.request_id).unwrap_or_default();
-        let span = tracing::info_span!("request", method, route, %request_id);
+        let span = tracing::info_span!("request", method, %route, %request_id);
         shared::telemetry::continue_trace(&span, client.and_then(|client| client.traceparent.as_deref()));
 
         let response = self.inner.get_response(request).instrument(span.clone()).await;
@@ -48,9 +85,7 @@ impl<E: Endpoint> Endpoint for AccessLogEndpoint<E> {
         let elapsed = started.elapsed();
         let duration_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         span.in_scope(|| tracing::info!(method, path, status, duration_ms, %request_id, "request"));
-        let labels = [("method", method.to_owned()), ("route", route), ("status", status.to_string())];
-        metrics::counter!("gatepost_http_requests_total", &labels).increment(1);
-        metrics::histogram!("gatepost_http_request_seconds", &labels).record(elapsed.as_secs_f64());
+        self.count((method, route, status), elapsed);
         Ok(response)
     }
 }

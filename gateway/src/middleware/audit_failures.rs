@@ -124,10 +124,17 @@ pub struct AuditFailuresEndpoint<E> {
 impl<E: Endpoint> Endpoint for AuditFailuresEndpoint<E> {
     type Output = Response;
 
-    async fn call(&self, mut request: Request) -> Result<Response> {
-        let Some(action) = action(&request) else {
-            return self.inner.call(request).await.map(IntoResponse::into_response);
-        };
+    async fn call(&self, request: Request) -> Result<Response> {
+        match action(&request) {
+            // Boxed, so that the room it needs is not made for requests that read.
+            Some(action) => Box::pin(self.watched(request, action)).await,
+            None => self.inner.call(request).await.map(IntoResponse::into_response),
+        }
+    }
+}
+
+impl<E: Endpoint> AuditFailuresEndpoint<E> {
+    async fn watched(&self, mut request: Request, action: &'static str) -> Result<Response> {
         let known = Arc::new(KnownCaller::default());
         request.extensions_mut().insert(Arc::clone(&known));
         let path = request.uri().path().to_owned();

@@ -83,9 +83,17 @@ impl<E: Endpoint> Endpoint for IdempotencyEndpoint<E> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> Result<Response> {
-        let Some(attempt) = attempt(&mut request).await? else {
-            return self.inner.call(request).await.map(IntoResponse::into_response);
-        };
+        match attempt(&mut request).await? {
+            // Boxed, so that the room it needs is not made for every request.
+            Some(attempt) => Box::pin(self.once(request, attempt)).await,
+            None => self.inner.call(request).await.map(IntoResponse::into_response),
+        }
+    }
+}
+
+impl<E: Endpoint> IdempotencyEndpoint<E> {
+    /// Answers as before, or does it and keeps the answer in the same transaction.
+    async fn once(&self, request: Request, attempt: Attempt) -> Result<Response> {
         let kernel = Arc::clone(&state_of(&request)?.kernel);
         match idempotency::find(&kernel, &attempt).await {
             Ok(Some(kept)) if may_replay(&request).await? => return Ok(replay(kept)),

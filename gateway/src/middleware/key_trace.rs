@@ -68,7 +68,8 @@ impl<E: Endpoint> Endpoint for KeyTraceEndpoint<E> {
             }
             Err(error) => {
                 if let (Some((id, client)), Some(state), true) = (seen.0.get(), state, is_refusal(&error))
-                    && let Err(cause) = api_keys::note_refusal(&state.kernel, &state.keys.personal, client, *id).await
+                    && let Err(cause) =
+                        Box::pin(api_keys::note_refusal(&state.kernel, &state.keys.personal, client, *id)).await
                 {
                     tracing::warn!(%cause, "the refusal of an API key was not audited");
                 }

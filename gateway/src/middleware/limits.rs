@@ -70,6 +70,11 @@ impl Limits {
 
     /// Reads the body, checks it, and puts it back.
     async fn check_body(&self, request: &mut Request) -> Result<()> {
+        let body = request.take_body();
+        if body.is_empty() && !request.headers().contains_key(header::CONTENT_LENGTH) {
+            return Ok(());
+        }
+        request.set_body(body);
         let limit = self.body_limit(request.uri().path());
         let bytes = read_body(request, limit, (&BODY_TOO_LARGE, &INVALID_REQUEST), |_| Ok(())).await?;
         check_content(request.content_type().unwrap_or_default(), &bytes)?;

@@ -5,7 +5,10 @@
 
 mod schema;
 
-use std::collections::{BTreeMap, HashMap};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 pub use schema::escape;
 use serde_json::Value;
@@ -23,7 +26,7 @@ pub struct Operations {
 
 #[derive(Debug)]
 struct Route {
-    template: String,
+    template: Arc<str>,
     /// Upper-case methods, each with what is known of its operation.
     methods: BTreeMap<String, Known>,
 }
@@ -41,7 +44,7 @@ impl Operations {
     pub fn of(document: &Value) -> Self {
         let paths = document.get("paths").and_then(Value::as_object);
         let routes = paths.into_iter().flatten().map(|(template, operations)| Route {
-            template: template.clone(),
+            template: template.as_str().into(),
             methods: operations
                 .as_object()
                 .into_iter()
@@ -60,22 +63,22 @@ impl Operations {
     pub fn with(mut self, addresses: &[(&str, &[&str])]) -> Self {
         for (template, methods) in addresses {
             let methods = methods.iter().map(|method| ((*method).to_owned(), Known::default())).collect();
-            self.add(Route { template: (*template).to_owned(), methods });
+            self.add(Route { template: (*template).into(), methods });
         }
         self
     }
 
     fn add(&mut self, route: Route) {
         if !route.template.contains('{') {
-            self.literal.insert(route.template.clone(), self.routes.len());
+            self.literal.insert(route.template.to_string(), self.routes.len());
         }
         self.routes.push(route);
     }
 
     /// The template of the address, such as `/api/jobs/{job_id}`.
     #[must_use]
-    pub fn template(&self, path: &str) -> Option<&str> {
-        self.find(path).map(|route| route.template.as_str())
+    pub fn template(&self, path: &str) -> Option<&Arc<str>> {
+        self.find(path).map(|route| &route.template)
     }
 
     /// The methods of the address, as in the header `Allow`.
@@ -166,12 +169,13 @@ mod tests {
     #[test]
     fn the_most_literal_template_fits() {
         let operations = operations();
-        assert_eq!(operations.template("/api/jobs/17"), Some("/api/jobs/{job_id}"));
-        assert_eq!(operations.template("/api/jobs/oldest"), Some("/api/jobs/oldest"));
-        assert_eq!(operations.template("/api/jobs"), None);
-        assert_eq!(operations.template("/api/jobs/"), None);
-        assert_eq!(operations.template("/api/jobs/17/retry"), None);
-        assert_eq!(operations.template("/health/live"), Some("/health/live"));
+        let template = |path: &str| operations.template(path).map(|template| &**template);
+        assert_eq!(template("/api/jobs/17"), Some("/api/jobs/{job_id}"));
+        assert_eq!(template("/api/jobs/oldest"), Some("/api/jobs/oldest"));
+        assert_eq!(template("/api/jobs"), None);
+        assert_eq!(template("/api/jobs/"), None);
+        assert_eq!(template("/api/jobs/17/retry"), None);
+        assert_eq!(template("/health/live"), Some("/health/live"));
     }
 
     #[test]

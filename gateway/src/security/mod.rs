@@ -112,8 +112,8 @@ async fn identify(state: &AppState, request: &Request, body: &mut RequestBody) -
         Presented::ApiKey(text, place) => api_key(state, request, (&text, place)).await,
         Presented::SecretKey(text) => {
             let generation = state.sessions.generation(&state.kernel).await.map_err(problem)?;
-            let found = secret_keys::authenticate(&state.kernel, &state.keys.secret, generation, &text).await;
-            let principal = found.map_err(problem)?;
+            let found = Box::pin(secret_keys::authenticate(&state.kernel, &state.keys.secret, generation, &text));
+            let principal = found.await.map_err(problem)?;
             remember(request, None, Some(principal.key.id.0));
             Ok(Identity::SecretKey(Box::new(principal)))
         }

@@ -49,7 +49,10 @@ pub struct GuardedStream {
     stream: TcpStream,
     phase: Phase,
     head: HeadWatch,
-    deadline: Pin<Box<Sleep>>,
+    /// When the peer has had its time.
+    deadline: Instant,
+    /// Wakes at the deadline or before it: most deadlines move on before they are reached, which costs no timer.
+    alarm: Pin<Box<Sleep>>,
     patience: Patience,
     _permit: OwnedSemaphorePermit,
 }
@@ -61,7 +64,8 @@ impl GuardedStream {
             stream,
             phase: Phase::Head,
             head: HeadWatch::default(),
-            deadline: Box::pin(tokio::time::sleep(patience.head)),
+            deadline: Instant::now() + patience.head,
+            alarm: Box::pin(tokio::time::sleep(patience.head)),
             patience,
             _permit: permit,
         }
@@ -74,7 +78,10 @@ impl GuardedStream {
             Phase::Request => self.patience.request,
             Phase::Idle => self.patience.idle,
         };
-        self.deadline.as_mut().reset(Instant::now() + wait);
+        self.deadline = Instant::now() + wait;
+        if self.deadline < self.alarm.deadline() {
+            self.alarm.as_mut().reset(self.deadline);
+        }
     }
 
     fn received(&mut self, bytes: &[u8]) -> io::Result<()> {
@@ -102,8 +109,14 @@ impl GuardedStream {
 
     /// Nothing can be done now: pending until the deadline, and an error after it.
     fn wait<T>(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<T>> {
-        ready!(self.deadline.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer is too slow")))
+        loop {
+            ready!(self.alarm.as_mut().poll(cx));
+            if self.deadline <= self.alarm.deadline() {
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the peer is too slow")));
+            }
+            let deadline = self.deadline;
+            self.alarm.as_mut().reset(deadline);
+        }
     }
 }
 

@@ -150,16 +150,19 @@ pub async fn authenticate(
     let good = cached.filter(|entry| judge(kernel, entry, place, now).is_ok());
     let entry = match good {
         Some(entry) => entry,
-        None => look_up(kernel, cache, client, Search { text, place, hash, generation, is_legacy }).await?,
+        // Boxed, as all that is seldom: the room it needs is not made for every request.
+        None => Box::pin(look_up(kernel, cache, client, Search { text, place, hash, generation, is_legacy })).await?,
     };
     judge(kernel, &entry, place, now)?;
     if let Err(refusal) = orgs::allow_api_key(&entry.memberships, &actor(&entry.key, place, entry.has_factor)) {
-        note_refusal(kernel, cache, client, entry.key.id).await?;
+        Box::pin(note_refusal(kernel, cache, client, entry.key.id)).await?;
         return Err(refusal.into());
     }
-    touch(kernel, &entry, now).await?;
+    if is_due(kernel, &entry, now) {
+        Box::pin(touch(kernel, &entry, now)).await?;
+    }
     if place == Place::Query {
-        note_query(kernel, client, &entry, now).await?;
+        Box::pin(note_query(kernel, client, &entry, now)).await?;
     }
     Ok(KeyPrincipal { key: entry.key.clone(), user: entry.user.clone(), place, has_factor: entry.has_factor })
 }
@@ -272,14 +275,15 @@ fn pbkdf2_fits(text: &str, stored: &str) -> bool {
     secret::equal(&computed, &digest)
 }
 
-/// Records a use, to the configured precision. Of requests at the same time one does.
+/// Whether a use is recorded: the first one, and those after the configured precision. Of requests at the same time one is.
+fn is_due(kernel: &Kernel, entry: &Entry, now: Timestamp) -> bool {
+    let known = entry.used_at.load(Ordering::Relaxed);
+    let is_due = known == 0 || now.since(Timestamp(known)) >= kernel.config.api_keys.touch();
+    is_due && entry.used_at.compare_exchange(known, now.0, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+}
+
 async fn touch(kernel: &Kernel, entry: &Entry, now: Timestamp) -> Result<(), ApiKeyError> {
     let precision = kernel.config.api_keys.touch();
-    let known = entry.used_at.load(Ordering::Relaxed);
-    let is_due = known == 0 || now.since(Timestamp(known)) >= precision;
-    if !is_due || entry.used_at.compare_exchange(known, now.0, Ordering::Relaxed, Ordering::Relaxed).is_err() {
-        return Ok(());
-    }
     let tx = kernel.db.write_tx().await?;
     store::touch(&*tx, entry.key.id, now, now - precision).await?;
     tx.commit_now().await?;

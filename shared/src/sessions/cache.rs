@@ -114,7 +114,7 @@ impl SessionCache {
                 waiting.len() == 1
             };
             if is_first {
-                return self.read_for_all(kernel).await;
+                return Box::pin(self.read_for_all(kernel)).await;
             }
             // The one who reads went away, or its query failed: ask again.
             if let Ok(generation) = receiver.await {

@@ -181,12 +181,15 @@ pub async fn authenticate(
     let entry = if let Some(entry) = good {
         entry
     } else {
-        let found = store::find(kernel.db.reader(), &digest).await?.ok_or(SessionError::Invalid)?;
+        // Boxed, as all that is seldom: the room it needs is not made for every request.
+        let found = Box::pin(store::find(kernel.db.reader(), &digest)).await?.ok_or(SessionError::Invalid)?;
         let entry = cache.keep(digest.clone(), found, generation);
         judge(config, &entry, now)?;
         entry
     };
-    touch(kernel, &entry, now).await?;
+    if now.since(entry.seen_at()) >= config.touch() {
+        Box::pin(touch(kernel, &entry, now)).await?;
+    }
     let Found { session, user, rules, has_factor } = &entry.found;
     Ok(Principal {
         session_id: session.id,
@@ -205,11 +208,8 @@ fn longest_age(config: &SessionsConfig, rules: &Rules) -> Duration {
     rules.session_age.map_or(config.age(), |age| age.min(config.age()))
 }
 
-/// Records the use of a session, to the configured precision.
+/// Records the use of a session.
 async fn touch(kernel: &Kernel, entry: &Entry, now: Timestamp) -> Result<(), SessionError> {
-    if now.since(entry.seen_at()) < kernel.config.sessions.touch() {
-        return Ok(());
-    }
     entry.see(now);
     let tx = kernel.db.write_tx().await?;
     store::touch(&*tx, entry.found.session.id, now).await?;
