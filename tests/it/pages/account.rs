@@ -14,10 +14,10 @@ async fn signing_out_ends_this_session_only() {
     let browser = person(&app);
     assert_eq!(sent_to(&walk(&app, &browser, "/login", &[]).await), "/account");
     let page = browser.get("/account").await.expect(200);
-    for expected in ["Firefox on Linux", "curl&#x2f;8.5.0", "password and mailed code", "this one"] {
+    for expected in ["Firefox on Linux", "curl&#x2f;8.5.0", "password and mailed code", "this session"] {
         assert!(page.text.contains(expected), "{expected}: {}", page.text);
     }
-    assert_eq!(page.text.matches("this one").count(), 1);
+    assert_eq!(page.text.matches("this session").count(), 1);
     let session = browser.cookie(SESSION).unwrap();
     let answer = fill(&browser, &page, &[]).await;
     assert_eq!(sent_to(&answer), "/login");
