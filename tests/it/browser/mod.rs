@@ -118,23 +118,24 @@ async fn set_a_new_password(site: &Site, browser: &Browser) {
 async fn sign_in_and_out(site: &Site, browser: &Browser) {
     // The notice of the new password, and the code of the login that proved it.
     site.mail(5).await;
-    browser.go(&format!("{}/account", site.base)).await;
-    browser.see("Forgot your password?").await;
+    let account = format!("{}/account", site.base);
+    browser.go(&account).await;
     browser.write("input[type=email]", EMAIL).await;
-    browser.write("input[type=password]", PASSWORD).await;
-    browser.click("form button").await;
-    browser.see("Invalid e-mail or password").await;
-    browser.write("input[type=password]", OTHER_PASSWORD).await;
-    browser.click("form button").await;
-    browser.see("six digits").await;
-    browser.write("#code", &code_in(&site.mail(6).await)).await;
-    browser.click("form button").await;
-    browser.see("Your account").await;
+    send(browser, ("input[type=password]", PASSWORD), "Invalid e-mail or password").await;
+    send(browser, ("input[type=password]", OTHER_PASSWORD), "six digits").await;
+    send(browser, ("#code", &code_in(&site.mail(6).await)), "Your account").await;
     let page = browser.text().await;
     assert!(page.contains(EMAIL) && page.contains("Chrome on"), "{page}");
     browser.click("form button").await;
     browser.see("Forgot your password?").await;
     assert!(!browser.has_cookie("gatepost_session").await);
-    browser.go(&format!("{}/account", site.base)).await;
+    browser.go(&account).await;
     browser.see("Forgot your password?").await;
+}
+
+/// Types into a field of the form, sends it, and waits for the page that says this.
+async fn send(browser: &Browser, (selector, text): (&str, &str), wanted: &str) {
+    browser.write(selector, text).await;
+    browser.click("form button").await;
+    browser.see(wanted).await;
 }

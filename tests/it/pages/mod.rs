@@ -1,6 +1,6 @@
 //! The pages of signing in and out, as a browser without scripts goes through them.
 
-#![expect(clippy::expect_used, clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "test code")]
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "test code")]
 
 mod account;
 mod redirects;
