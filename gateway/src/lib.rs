@@ -1,13 +1,13 @@
 //! The HTTP gateway: it decides who someone is, at once; everything else it leaves to jobs.
 //!
 //! Reading order: [`app`] (what is where), [`middleware`] (what every request passes), [`spec`] and [`api`] (the
-//! operations), [`security`] (who calls), [`mod@problem`] (what failure looks like), [`pages`] (what mailed links lead to),
+//! operations), [`security`] (who calls), [`mod@problem`] (what failure looks like), [`pages`] (what people see),
 //! [`capture`] (what analytics clients speak), [`server`] (the listener).
 //!
 //! ```text
 //! listener ─► middleware ─► /api            OpenAPI operations ─► flows in `shared`
 //!                           /openapi.json   /docs
-//!                           /reset …        pages ─► the same flows
+//!                           /login /reset … pages ─► the same flows
 //!                           /health …       /_health
 //!                           /dev/mailbox    developer's mails
 //!                ├────────► /e /batch …     events of analytics clients, under rules of their own
@@ -60,8 +60,14 @@ const OTHER_ADDRESSES: &[(&str, &[&str])] = &[
     ("/dev/mailbox", &["GET"]),
     ("/api/dev/mailbox", &["GET"]),
     ("/assets/gatepost.css", &["GET"]),
+    ("/", &["GET"]),
+    ("/account", &["GET"]),
+    ("/account/sign_out", &["POST"]),
     ("/invite", &["GET", "POST"]),
+    ("/login", &["GET", "POST"]),
     ("/login/email", &["GET", "POST"]),
+    ("/login/not_me", &["GET", "POST"]),
+    ("/login/two_factor", &["GET", "POST"]),
     ("/reset", &["GET", "POST"]),
     ("/two_factor_reset", &["GET", "POST"]),
     ("/verify_email", &["GET", "POST"]),

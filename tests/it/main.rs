@@ -25,6 +25,7 @@ mod login;
 mod mail;
 mod operations;
 mod orgs;
+mod pages;
 mod passkey;
 mod password;
 mod persons;

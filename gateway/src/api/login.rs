@@ -354,8 +354,7 @@ fn two_factor_reply(config: &Config, step: TwoFactorStep) -> Reply {
 fn bound_reply(config: &Config, login: Login, cookie: Option<(&str, u64)>) -> Reply {
     let reply = Response::new(Json(login));
     let Some((value, validity)) = cookie else { return reply };
-    let name = cookies::login_name(&config.http);
-    reply.header("Set-Cookie", cookies::write(&config.http, name, value, validity, SameSite::Lax))
+    reply.header("Set-Cookie", cookies::pending_login(&config.http, value, validity))
 }
 
 fn signed_in_reply(config: &Config, signed_in: SignedIn) -> Reply {

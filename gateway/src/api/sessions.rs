@@ -17,10 +17,7 @@ use super::{Tag, recovery::NoContent};
 use crate::{
     paging,
     problem::problem,
-    security::{
-        Session,
-        cookies::{self, SameSite},
-    },
+    security::{Session, cookies},
     state::AppState,
 };
 
@@ -104,8 +101,7 @@ impl SessionsApi {
         session: Session,
     ) -> poem::Result<SignedOut> {
         sessions::log_out(&state.kernel, &client, &session.0).await.map_err(problem)?;
-        let config = &state.kernel.config.http;
-        Ok(SignedOut::Done(cookies::write(config, cookies::session_name(config), "", 0, SameSite::Lax)))
+        Ok(SignedOut::Done(cookies::end_session(&state.kernel.config.http)))
     }
 
     /// List sessions

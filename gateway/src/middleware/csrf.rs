@@ -122,9 +122,9 @@ fn is_refused(path: &str, headers: &HeaderMap, public_origin: &str) -> bool {
     if path.starts_with("/api/") {
         return is_visibly_foreign(headers, public_origin);
     }
-    // What a mailed token proves needs no cookie; the login step goes by one.
+    // What a mailed token proves needs no cookie; signing in and out goes by one.
     match path {
-        "/login/email" => !is_same_origin(headers, public_origin),
+        page if pages::SIGN_IN_PATHS.contains(&page) => !is_same_origin(headers, public_origin),
         page if pages::PATHS.contains(&page) => is_visibly_foreign(headers, public_origin) && !is_opaque(headers),
         _ => false,
     }
@@ -189,9 +189,12 @@ mod tests {
 
     #[test]
     fn forms_of_the_pages_need_proof_and_identity_providers_none() {
-        assert!(is_refused("/login/email", &headers(&[]), HOME));
-        assert!(is_refused("/login/email", &headers(&[("origin", "null")]), HOME));
-        assert!(!is_refused("/login/email", &headers(&[("sec-fetch-site", "same-origin"), ("origin", "null")]), HOME));
+        for path in ["/login", "/login/email", "/login/two_factor", "/account/sign_out"] {
+            assert!(is_refused(path, &headers(&[]), HOME), "{path}");
+            assert!(is_refused(path, &headers(&[("origin", "null")]), HOME), "{path}");
+            assert!(!is_refused(path, &headers(&[("sec-fetch-site", "same-origin"), ("origin", "null")]), HOME));
+            assert!(!is_refused(path, &headers(&[("origin", HOME)]), HOME), "{path}");
+        }
         assert!(is_refused("/reset", &headers(&[("origin", "https://evil.com")]), HOME));
         assert!(is_refused("/reset", &headers(&[("sec-fetch-site", "cross-site"), ("origin", "null")]), HOME));
         assert!(!is_refused("/reset", &headers(&[("origin", "null")]), HOME));

@@ -76,11 +76,14 @@ fn respond(rejection: &Rejection, request_id: Option<Uuid>, is_for_people: bool)
 
 /// Whether somebody looks at the answer in a browser.
 fn is_for_people(path: &str, headers: &HeaderMap) -> bool {
-    let accepts_pages = headers
-        .get(header::ACCEPT)
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|accept| accept.contains("text/html"));
-    accepts_pages && path != "/api" && !path.starts_with("/api/")
+    accepts_pages(headers) && path != "/api" && !path.starts_with("/api/")
+}
+
+/// Whether the answer may be a page.
+#[must_use]
+pub fn accepts_pages(headers: &HeaderMap) -> bool {
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    accept.is_some_and(|accept| accept.contains("text/html"))
 }
 
 /// What a request failed of, whoever noticed it.

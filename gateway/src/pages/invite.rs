@@ -18,7 +18,7 @@ use shared::{
     users::Profile,
 };
 
-use super::{parameter, render, submitted};
+use super::{next::Next, parameter, render, submitted};
 use crate::{problem::problem, security, state::AppState};
 
 #[derive(Debug, Default, Deserialize)]
@@ -105,6 +105,7 @@ fn form(
         role => invite.role.as_str(),
         masked_email => preview.masked_email.as_str(),
         invite_id => invite.id.to_string(),
+        sign_in => Next::read(&format!("/invite?invite_id={}", invite.id)).through("/login", &[]),
         is_signed_in => session.is_some(),
         is_theirs,
         max_bytes => state.kernel.config.password.max_bytes,

@@ -1,22 +1,17 @@
 //! `/login/email`: the second step of a login, from a mailed link or with the mailed code.
 //!
-//! The pending login is bound to the browser that began it by a cookie; in any other one both are refused.
+//! The pending login is bound to the browser that began it by a cookie; in any other one both are refused. Who comes from
+//! `/login` goes on to where they wanted to; who comes from a mail has no such place.
 
 use minijinja::context;
-use poem::{
-    Request, Response, Result, RouteMethod,
-    endpoint::make,
-    get,
-    http::{HeaderValue, StatusCode, header},
-};
+use poem::{Request, Response, Result, RouteMethod, endpoint::make, get, http::StatusCode};
 use serde::Deserialize;
 use shared::{
-    config::Config,
-    login::{self, Completion, EmailProof, LoginError, LoginId, SignedIn},
+    login::{self, Completion, EmailProof, LoginError, LoginId},
     secret::Redacted,
 };
 
-use super::{parameter, render, submitted};
+use super::{login_password, naming_its_origin, next::Next, parameter, render, set_cookies, submitted};
 use crate::{api, problem::problem, state::AppState};
 
 #[derive(Debug, Default, Deserialize)]
@@ -26,6 +21,8 @@ struct Submitted {
     login_id: String,
     code: String,
     remember_device: String,
+    /// Where to go on; nowhere for those who come from a mail.
+    next: Option<String>,
 }
 
 pub(super) fn routes(state: &AppState) -> RouteMethod {
@@ -40,6 +37,7 @@ fn show(request: &Request) -> Result<Response> {
     let form = Submitted {
         token: parameter(request, "token").unwrap_or_default(),
         login_id: parameter(request, "login_id").unwrap_or_default(),
+        next: parameter(request, "next"),
         ..Submitted::default()
     };
     if form.token.is_empty() && form.login_id.is_empty() {
@@ -60,8 +58,11 @@ async fn act(state: &AppState, request: Request) -> Result<Response> {
     let context = api::login::context(state, &request).await;
     match login::complete_email_mfa(&state.kernel, client, wish, &context).await {
         Ok(signed_in) => {
-            let mut page = render::message("You are signed in", "You can close this page.")?;
-            set_cookies(&state.kernel.config, &signed_in, &mut page);
+            if let Some(next) = &form.next {
+                return login_password::arrive(state, &signed_in, &Next::read(next));
+            }
+            let mut page = render::page("signed_in.html", context! { title => "You are signed in" })?;
+            set_cookies(&mut page, &api::login::cookies_of(&state.kernel.config, &signed_in));
             Ok(page)
         }
         Err(LoginError::InvalidCode) if form.token.is_empty() => {
@@ -82,15 +83,11 @@ fn proof(form: &Submitted) -> Result<EmailProof> {
 fn ask(status: StatusCode, form: &Submitted, error: Option<&str>) -> Result<Response> {
     let errors: Vec<String> = error.into_iter().map(str::to_owned).collect();
     let (token, login_id) = (form.token.as_str(), form.login_id.as_str());
-    let values = context! { title => "Continue signing in", token, login_id, errors };
-    render::page_with(status, "login_email.html", values)
-}
-
-/// The session, and the trust in this browser if it was asked for; the pending login has served its purpose.
-fn set_cookies(config: &Config, signed_in: &SignedIn, page: &mut Response) {
-    for line in api::login::cookies_of(config, signed_in) {
-        if let Ok(value) = HeaderValue::from_str(&line) {
-            page.headers_mut().append(header::SET_COOKIE, value);
-        }
-    }
+    let next = form.next.as_deref().map(Next::read);
+    let restart = next.as_ref().map(|next| next.through("/login", &[]));
+    let next = next.as_ref().map(Next::as_str);
+    let values = context! { title => "Continue signing in", token, login_id, next, restart, errors };
+    let page = render::page_with(status, "login_email.html", values)?;
+    // The token of the link is a secret, and stands in the address.
+    Ok(if token.is_empty() { naming_its_origin(page) } else { page })
 }

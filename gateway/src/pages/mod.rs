@@ -1,14 +1,22 @@
-//! The pages that mailed links lead to: server-rendered, without scripts.
+//! The pages that mailed links lead to, and those of signing in and out: server-rendered, without scripts.
 //!
 //! ```text
 //! GET  ?token=…   a button; nothing happens yet, because mail scanners follow links
 //! POST            from this page only (middleware::csrf) ─► one call of a flow ─► a page that says what happened
+//!
+//! GET /account ── no session ─► /login?next=/account ─► /login/email | /login/two_factor ─► /account
+//!              └─ a session ──► who is signed in, and a button ─► /account/sign_out ─► /login
 //! ```
 //!
 //! The pages hold no state and decide nothing: each is a form in front of the flow that the API calls too.
 
+mod account;
+mod gate;
 mod invite;
 mod login_email;
+mod login_password;
+mod login_two_factor;
+mod next;
 mod not_me;
 pub mod render;
 mod reset;
@@ -16,17 +24,30 @@ mod two_factor_reset;
 mod verify_email;
 
 use poem::{
-    FromRequest, Request, Response, Result, Route, RouteMethod, endpoint::make_sync, error::GetDataError, get,
+    FromRequest, IntoResponse, Request, Response, Result, Route, RouteMethod,
+    endpoint::make_sync,
+    error::{GetDataError, ResponseError},
+    get,
+    http::{HeaderValue, StatusCode, header},
     web::Form,
 };
 use serde::de::DeserializeOwned;
-use shared::client::Client;
+use shared::{
+    client::Client,
+    fault::{Fault, INTERNAL},
+};
 
-use crate::state::AppState;
+use crate::{
+    middleware::request_id::RequestId,
+    problem::{Rejection, problem},
+    state::AppState,
+};
 
-/// The addresses of the pages.
-pub const PATHS: &[&str] =
-    &["/invite", "/login/email", "/login/not_me", "/reset", "/two_factor_reset", "/verify_email"];
+/// The addresses of the pages that a mailed token authorises.
+pub const PATHS: &[&str] = &["/invite", "/login/not_me", "/reset", "/two_factor_reset", "/verify_email"];
+
+/// The addresses of the pages that give, need or take away a cookie.
+pub const SIGN_IN_PATHS: &[&str] = &["/account/sign_out", "/login", "/login/email", "/login/two_factor"];
 
 const STYLESHEET: &str = include_str!("../../assets/gatepost.css");
 
@@ -34,8 +55,13 @@ const STYLESHEET: &str = include_str!("../../assets/gatepost.css");
 #[must_use]
 pub fn routes(routes: Route, state: &AppState) -> Route {
     routes
+        .at("/", account::home())
+        .at("/account", account::routes(state))
+        .at("/account/sign_out", account::sign_out_routes(state))
         .at("/invite", invite::routes(state))
+        .at("/login", login_password::routes(state))
         .at("/login/email", login_email::routes(state))
+        .at("/login/two_factor", login_two_factor::routes(state))
         .at("/login/not_me", not_me::routes(state))
         .at("/reset", reset::routes(state))
         .at("/two_factor_reset", two_factor_reset::routes(state))
@@ -67,4 +93,43 @@ fn parameter(request: &Request, name: &str) -> Option<String> {
 
 fn client(request: &Request) -> Result<&Client> {
     request.data::<Client>().ok_or_else(|| GetDataError("Client").into())
+}
+
+/// Sends the browser on, with GET whatever it came with (RFC 9110, section 15.4.4).
+fn see_other(address: &str) -> Result<Response> {
+    let address = HeaderValue::from_str(address).map_err(|error| problem(Fault::of(&INTERNAL).source(error)))?;
+    Ok(StatusCode::SEE_OTHER.with_header(header::LOCATION, address).into_response())
+}
+
+/// Adds `Set-Cookie` lines.
+fn set_cookies(response: &mut Response, lines: &[String]) {
+    for value in lines.iter().filter_map(|line| HeaderValue::from_str(line).ok()) {
+        response.headers_mut().append(header::SET_COOKIE, value);
+    }
+}
+
+/// Lets a browser that knows no `Sec-Fetch-Site`, or that reaches us without TLS, say where the form of this page comes
+/// from. Other sites still learn nothing, and no token is in the addresses of the pages that use this.
+fn naming_its_origin(mut page: Response) -> Response {
+    page.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    page
+}
+
+/// What the user is told on the form that comes back, unless the failure is ours: that is a page of its own.
+fn refusal(request: &Request, error: impl Into<Fault>) -> Result<(Rejection, Vec<String>)> {
+    let rejection = Rejection::from(error.into());
+    if rejection.status() == StatusCode::INTERNAL_SERVER_ERROR {
+        return Err(rejection.into());
+    }
+    rejection.log(RequestId::of(request));
+    let document = rejection.document(None);
+    let mut texts = match (document.errors, document.detail) {
+        (Some(fields), _) => fields.into_iter().map(|field| field.detail).collect(),
+        (None, Some(detail)) => vec![detail],
+        (None, None) => vec![format!("{}.", document.title.trim_end_matches('.'))],
+    };
+    if let (Some(seconds), None) = (document.retry_after_seconds, &rejection.fault.detail) {
+        texts.push(format!("Try again in {seconds} seconds."));
+    }
+    Ok((rejection, texts))
 }

@@ -8,7 +8,11 @@ use poem::{
     error::ResponseError,
     http::{StatusCode, header},
 };
-use shared::fault::{Fault, INTERNAL};
+use shared::{
+    fault::{Fault, INTERNAL, ProblemKind},
+    login::{LOGIN_EXPIRED, LOGIN_NOT_FOUND, TOO_MANY_ATTEMPTS},
+    sessions::{SESSION_EXPIRED, UNAUTHENTICATED},
+};
 use uuid::Uuid;
 
 use crate::{
@@ -17,19 +21,27 @@ use crate::{
 };
 
 const TEMPLATES: &[(&str, &str)] = &[
+    ("account.html", include_str!("../../templates/account.html")),
     ("dev_mailbox.html", include_str!("../../templates/dev_mailbox.html")),
     ("error.html", include_str!("../../templates/error.html")),
     ("invite.html", include_str!("../../templates/invite.html")),
     ("layout.html", include_str!("../../templates/layout.html")),
+    ("login.html", include_str!("../../templates/login.html")),
     ("login_email.html", include_str!("../../templates/login_email.html")),
+    ("login_two_factor.html", include_str!("../../templates/login_two_factor.html")),
     ("message.html", include_str!("../../templates/message.html")),
     ("not_me.html", include_str!("../../templates/not_me.html")),
     ("not_me_done.html", include_str!("../../templates/not_me_done.html")),
     ("reset.html", include_str!("../../templates/reset.html")),
     ("reset_password.html", include_str!("../../templates/reset_password.html")),
+    ("signed_in.html", include_str!("../../templates/signed_in.html")),
     ("two_factor_reset.html", include_str!("../../templates/two_factor_reset.html")),
     ("verify_email.html", include_str!("../../templates/verify_email.html")),
 ];
+
+/// Problems that end with signing in anew; their page leads there.
+const ENDED: &[&ProblemKind] =
+    &[&LOGIN_EXPIRED, &LOGIN_NOT_FOUND, &TOO_MANY_ATTEMPTS, &SESSION_EXPIRED, &UNAUTHENTICATED];
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
@@ -77,6 +89,7 @@ pub fn error_page(rejection: &Rejection, request_id: Option<Uuid>) -> Response {
         detail => document.detail,
         fields => document.errors.map(|fields| fields.into_iter().map(|field| field.detail).collect::<Vec<_>>()),
         request_id => request_id.map(|id| id.to_string()),
+        is_over => ENDED.contains(&rejection.fault.kind),
     };
     match page_with(rejection.status(), "error.html", values) {
         Ok(mut page) => {

@@ -78,6 +78,18 @@ pub fn write(config: &HttpConfig, name: &str, value: &str, max_age_seconds: u64,
     format!("{name}={value}; Path=/; Max-Age={max_age_seconds}; HttpOnly; SameSite={same_site}{secure}")
 }
 
+/// A `Set-Cookie` value that binds a pending login.
+#[must_use]
+pub fn pending_login(config: &HttpConfig, login_token: &str, validity_seconds: u64) -> String {
+    write(config, login_name(config), login_token, validity_seconds, SameSite::Lax)
+}
+
+/// A `Set-Cookie` value that removes the session cookie.
+#[must_use]
+pub fn end_session(config: &HttpConfig) -> String {
+    write(config, session_name(config), "", 0, SameSite::Lax)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

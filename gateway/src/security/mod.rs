@@ -99,11 +99,19 @@ enum Identity {
 /// The session of a request that may go without one; a bad credential counts as none here, because the request proves
 /// its user by other means.
 pub async fn live_session(state: &AppState, request: &Request) -> Option<Principal> {
+    session_of(state, request).await.ok()
+}
+
+/// The session of a request to a page.
+///
+/// # Errors
+/// When it has none, when that one is not valid or has expired, or when another site makes it.
+pub async fn session_of(state: &AppState, request: &Request) -> poem::Result<Principal> {
     let presented = match request.headers().get(header::AUTHORIZATION) {
-        Some(value) => presented::in_header(&state.kernel, value).ok()?,
+        Some(value) => presented::in_header(&state.kernel, value)?,
         None => Presented::Nothing,
     };
-    session(state, request, &presented).await.ok()
+    session(state, request, &presented).await
 }
 
 /// Finds out who makes the request.

@@ -1,4 +1,4 @@
-//! The pages behind mailed links.
+//! The pages behind mailed links, and those of signing in.
 
 use poem::http::Method;
 
@@ -13,6 +13,8 @@ async fn pages_are_for_people() {
         ("/login/email?token=abc", "Continue signing in"),
         ("/login/email?login_id=abc", "one-time-code"),
         ("/login/email", "Open the link of the mail"),
+        ("/login", "Forgot your password?"),
+        ("/login?reason=expired&next=%22%3E%3Cscript%3E", "Your session has expired"),
     ] {
         let page = app.get(path).await;
         assert_eq!(page.status(), 200, "{path}");
@@ -40,6 +42,7 @@ async fn failures_are_pages_too() {
         ("/verify_email", "token=abc"),
         ("/login/email", "token=abc"),
         ("/login/email", "login_id=x&code=1"),
+        ("/login/two_factor", "login_id=x&code=1"),
         ("/reset", "token=abc&password=correct+horse+battery"),
     ] {
         let page = app.form(path, form).await;
@@ -56,14 +59,16 @@ async fn forms_of_other_sites_are_refused() {
     for headers in
         [("origin", "https://evil.example"), ("sec-fetch-site", "cross-site"), ("sec-fetch-site", "same-site")]
     {
-        for path in ["/reset", "/verify_email", "/login/email"] {
+        for path in ["/reset", "/verify_email", "/login", "/login/email", "/login/two_factor", "/account/sign_out"] {
             let answer = app.send(Method::POST, path, &[FORM, headers, ("origin", "null")], "token=abc").await;
             assert_eq!(answer.code(), "csrf_rejected", "{path} with {headers:?}");
         }
     }
     for headers in [vec![FORM], vec![FORM, ("origin", "null")]] {
-        let answer = app.send(Method::POST, "/login/email", &headers, "token=abc").await;
-        assert_eq!(answer.code(), "csrf_rejected", "a cookie counts here: {headers:?}");
+        for path in ["/login", "/login/email", "/login/two_factor", "/account/sign_out"] {
+            let answer = app.send(Method::POST, path, &headers, "token=abc").await;
+            assert_eq!(answer.code(), "csrf_rejected", "a cookie counts here: {path} {headers:?}");
+        }
     }
 }
 

@@ -30,11 +30,11 @@ mod store;
 
 pub use config::LoginConfig;
 pub use entity::LoginId;
-pub use error::{LoginError, PROBLEMS};
+pub use error::{LOGIN_EXPIRED, LOGIN_NOT_FOUND, LoginError, PROBLEMS, TOO_MANY_ATTEMPTS};
 pub use flow::{
     AnonymousClaim, Attempt, Completion, Context, EmailProof, LoginCodeMail, Outcome, PendingStep, SignedIn,
     TwoFactorCompletion, TwoFactorStep, complete_email_mfa, complete_two_factor, finish_passkey, login_code_mail,
-    resend_email_mfa, start, start_two_factor_passkey,
+    resend_email_mfa, start, start_two_factor_passkey, two_factor_methods,
 };
 pub use jobs::SweepLogins;
 pub use store::sweep;

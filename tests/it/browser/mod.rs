@@ -1,4 +1,4 @@
-//! The mailed links in a real browser.
+//! The mailed links, and signing in and out, in a real browser.
 //!
 //! Only with `GATEPOST_TEST_FULL=1`: it needs `chromium` and `chromedriver`.
 
@@ -48,7 +48,8 @@ impl Site {
     }
 }
 
-/// J03, C11, R01, W05: every mailed link opens a page in a browser that shows and never acts by itself; its button does.
+/// J03, C11, R01, W05, O05: every mailed link opens a page in a browser that shows and never acts by itself; its button does.
+/// Who goes to the account without a session signs in on pages and comes back.
 #[tokio::test(flavor = "multi_thread")]
 async fn full_mailed_links_work_in_a_browser() {
     if std::env::var_os("GATEPOST_TEST_FULL").is_none() {
@@ -66,6 +67,7 @@ async fn full_mailed_links_work_in_a_browser() {
     prove_the_address(&site, &browser).await;
     finish_a_login(&site, &browser).await;
     set_a_new_password(&site, &browser).await;
+    sign_in_and_out(&site, &browser).await;
     browser.close().await;
 }
 
@@ -111,4 +113,29 @@ async fn set_a_new_password(site: &Site, browser: &Browser) {
     browser.click("form button").await;
     browser.see("new password is set").await;
     site.post("/api/login", json!({ "email": EMAIL, "password": OTHER_PASSWORD })).await;
+}
+
+async fn sign_in_and_out(site: &Site, browser: &Browser) {
+    // The notice of the new password, and the code of the login that proved it.
+    site.mail(5).await;
+    let account = format!("{}/account", site.base);
+    browser.go(&account).await;
+    browser.write("input[type=email]", EMAIL).await;
+    send(browser, ("input[type=password]", PASSWORD), "Invalid e-mail or password").await;
+    send(browser, ("input[type=password]", OTHER_PASSWORD), "six digits").await;
+    send(browser, ("#code", &code_in(&site.mail(6).await)), "Your account").await;
+    let page = browser.text().await;
+    assert!(page.contains(EMAIL) && page.contains("Chrome on"), "{page}");
+    browser.click("form button").await;
+    browser.see("Forgot your password?").await;
+    assert!(!browser.has_cookie("gatepost_session").await);
+    browser.go(&account).await;
+    browser.see("Forgot your password?").await;
+}
+
+/// Types into a field of the form, sends it, and waits for the page that says this.
+async fn send(browser: &Browser, (selector, text): (&str, &str), wanted: &str) {
+    browser.write(selector, text).await;
+    browser.click("form button").await;
+    browser.see(wanted).await;
 }

@@ -12,7 +12,8 @@ const EMAIL: &str = "ann@example.com";
 fn assert_guarded(answer: &Answer, what: &str, is_https: bool) {
     for (name, expected) in [
         ("x-content-type-options", "nosniff"),
-        ("referrer-policy", "no-referrer"),
+        // The form of the sign-in page has to say where it comes from; its address holds no secret.
+        ("referrer-policy", if what == "/login" { "same-origin" } else { "no-referrer" }),
         ("x-frame-options", "DENY"),
         ("cross-origin-opener-policy", "same-origin"),
         ("cross-origin-resource-policy", "same-origin"),
@@ -51,7 +52,11 @@ async fn every_answer_carries_the_security_headers() {
             "/reset",
             "/reset?token=x",
             "/verify_email",
+            "/",
+            "/account",
+            "/login",
             "/login/email",
+            "/login/two_factor",
             "/dev/mailbox",
             "/api/dev/mailbox",
             "/api/users/@me",

@@ -115,7 +115,9 @@ async fn text_that_is_none_is_refused_in_forms_and_addresses() {
         for (path, members) in [
             ("/reset", &["email", "token", "password"][..]),
             ("/verify_email", &["token"]),
-            ("/login/email", &["token", "login_id", "code", "remember_device"]),
+            ("/login", &["email", "password", "next"]),
+            ("/login/email", &["token", "login_id", "code", "remember_device", "next"]),
+            ("/login/two_factor", &["login_id", "code", "remember_device", "next"]),
         ] {
             for member in members {
                 let answer = app.browser().post_form(path, &format!("{member}={poison}")).await;
@@ -191,7 +193,7 @@ async fn a_huge_body_is_refused_without_a_hash() {
     }
     // The fastest of many: how long it takes, and not what else the machine does.
     assert!(fastest < Duration::from_millis(50), "{fastest:?}");
-    for path in ["/reset", "/verify_email", "/login/email"] {
+    for path in ["/reset", "/verify_email", "/login", "/login/email", "/login/two_factor"] {
         browser.post_form(path, &format!("token={huge}")).await.expect_problem(413, "body_too_large");
     }
     assert_eq!((app.hasher.computed(), app.unfinished_jobs().await.len()), (hashes, jobs));

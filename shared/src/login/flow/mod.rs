@@ -11,7 +11,9 @@ use sea_orm::{ActiveValue::Set, DbErr};
 use serde_json::json;
 pub use start::{Attempt, Context, Outcome, PendingStep, start};
 use start::{ask_for_proof, audit_stop};
-pub use two_factor::{TwoFactorCompletion, TwoFactorStep, complete_two_factor, start_two_factor_passkey};
+pub use two_factor::{
+    TwoFactorCompletion, TwoFactorStep, complete_two_factor, start_two_factor_passkey, two_factor_methods,
+};
 
 use crate::{
     audit::{self, AuditEvent},

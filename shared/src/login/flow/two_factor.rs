@@ -162,6 +162,30 @@ async fn take(
     }
 }
 
+/// What passes the step of a login that waits for it, for the client that began it.
+///
+/// # Errors
+/// When the login is not this client's, has ended or expired.
+pub async fn two_factor_methods(
+    kernel: &Kernel,
+    login: (LoginId, &Redacted<String>),
+) -> Result<Vec<Method>, LoginError> {
+    let pending = find_waiting(kernel, login).await?;
+    Ok(two_factor::methods(kernel.db.reader(), pending.user_id).await?)
+}
+
+/// The login that waits for a second factor, if this client began it and its user is as they were.
+async fn find_waiting(
+    kernel: &Kernel,
+    (login_id, login_token): (LoginId, &Redacted<String>),
+) -> Result<Model, LoginError> {
+    let pending = find_bound(kernel, (login_id, LoginState::TwoFactor), login_token).await?;
+    let user = users::find(kernel.db.reader(), pending.user_id).await?;
+    let unchanged = |user: &User| user.is_active() && user.auth_epoch == pending.auth_epoch;
+    user.filter(unchanged).ok_or(LoginError::Expired)?;
+    Ok(pending)
+}
+
 /// Makes a challenge that the passkeys of the login's user may answer, for this login.
 ///
 /// # Errors
@@ -169,16 +193,13 @@ async fn take(
 pub async fn start_two_factor_passkey(
     kernel: &Kernel,
     client: &Client,
-    (login_id, login_token): (LoginId, &Redacted<String>),
+    login: (LoginId, &Redacted<String>),
 ) -> Result<Challenge, LoginError> {
-    let pending = find_bound(kernel, (login_id, LoginState::TwoFactor), login_token).await?;
-    let user = users::find(kernel.db.reader(), pending.user_id).await?;
-    let unchanged = |user: &User| user.is_active() && user.auth_epoch == pending.auth_epoch;
-    user.filter(unchanged).ok_or(LoginError::Expired)?;
+    let pending = find_waiting(kernel, login).await?;
     if !two_factor::methods(kernel.db.reader(), pending.user_id).await?.contains(&Method::Passkey) {
         return Err(LoginError::NoPasskeys);
     }
-    Ok(passkey::start_second_factor(kernel, client, (pending.user_id, &login_id.to_string())).await?)
+    Ok(passkey::start_second_factor(kernel, client, (pending.user_id, &pending.id.to_string())).await?)
 }
 
 async fn finish(
