@@ -181,9 +181,10 @@ mod tests {
     fn lines(passwords: &[String], line_break: &str) -> String {
         let mut hashes: Vec<_> = passwords.iter().map(|password| *hash(password)).collect();
         hashes.sort_unstable();
-        let digits = |hash: &Hash| hash.iter().map(|byte| format!("{byte:02X}")).collect::<String>();
+        let digits = |hash: &Hash| hash.iter().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().concat();
         let lines = hashes.iter().zip(0_u32..);
-        lines.map(|(hash, at)| format!("{}:{}{line_break}", digits(hash), 10_u64.pow(at % 9))).collect()
+        let lines = lines.map(|(hash, at)| format!("{}:{}{line_break}", digits(hash), 10_u64.pow(at % 9)));
+        lines.collect::<Vec<_>>().concat()
     }
 
     #[test]
@@ -224,8 +225,9 @@ mod tests {
         let folder = Folder::new();
         let passwords: Vec<String> = (0..40).map(|number| number.to_string()).collect();
         let ordered = lines(&passwords, "\n");
-        let reversed: String = ordered.lines().rev().map(|line| format!("{line}\n")).collect();
-        let reversed_pair: String = reversed.lines().take(2).map(|line| format!("{line}\n")).collect();
+        let reversed = ordered.lines().rev().collect::<Vec<_>>();
+        let reversed_pair = reversed[..2].join("\n");
+        let reversed = reversed.join("\n");
         for (text, why) in [
             ("", "no line"),
             ("\n", "does not begin with"),
