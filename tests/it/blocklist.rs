@@ -2,7 +2,7 @@
 //! breached ones, and what is too short to stand alone.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -21,12 +21,12 @@ const LEAKED_LINE: &str = "794476C9EF97EF9A889C53B3E348CD7EB81DFBBB:3";
 struct List(PathBuf);
 
 impl List {
-    fn new(lines: &[&str]) -> Self {
+    fn new(lines: &[&str]) -> io::Result<Self> {
         let folder = std::env::temp_dir().join(format!("gatepost-list-{}", shared::ids::next()));
-        fs::create_dir_all(&folder).unwrap();
+        fs::create_dir_all(&folder)?;
         let list = Self(folder);
-        list.replace(lines);
-        list
+        list.replace(lines)?;
+        Ok(list)
     }
 
     fn path(&self) -> PathBuf {
@@ -34,13 +34,13 @@ impl List {
     }
 
     /// Moves another list over the present one, as an operator does.
-    fn replace(&self, lines: &[&str]) {
+    fn replace(&self, lines: &[&str]) -> io::Result<()> {
         let filler = (1..1000_u32).map(|number| format!("{:040X}:{number}", u128::from(number) << 116));
         let mut lines: Vec<String> = filler.chain(lines.iter().map(|line| (*line).to_owned())).collect();
         lines.sort_unstable();
         let draft = self.0.join("draft.txt");
-        fs::write(&draft, lines.join("\r\n")).unwrap();
-        fs::rename(draft, self.path()).unwrap();
+        fs::write(&draft, lines.join("\r\n"))?;
+        fs::rename(draft, self.path())
     }
 }
 
@@ -99,7 +99,7 @@ async fn what_is_common_or_known_is_refused_with_a_reason() {
 /// T-LOGIN-16: a breached password is refused with its reason wherever one is set, beside the other rules that it breaks.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_breached_password_is_refused_wherever_one_is_set() {
-    let list = List::new(&["5BAA61E4C9B93F3F0682250B6CF8331B7EE68FD8:9545824", LEAKED_LINE]);
+    let list = List::new(&["5BAA61E4C9B93F3F0682250B6CF8331B7EE68FD8:9545824", LEAKED_LINE]).unwrap();
     let app = app_with(&list.path()).await;
     let browser = signed_in(&app, EMAIL).await;
     let breached = |pointer| [at(pointer, "password_breached")];
@@ -128,10 +128,10 @@ async fn a_breached_password_is_refused_wherever_one_is_set() {
 /// T-LOGIN-16: whose password leaks later still signs in; a newer list is used without a restart.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_password_that_leaks_later_still_signs_in() {
-    let list = List::new(&[]);
+    let list = List::new(&[]).unwrap();
     let app = app_with(&list.path()).await;
     sign_up(&app.browser(), EMAIL, LEAKED).await.expect(202);
-    list.replace(&[LEAKED_LINE]);
+    list.replace(&[LEAKED_LINE]).unwrap();
     let refused = sign_up(&app.browser(), "bob@example.com", LEAKED).await;
     assert_eq!(refusals(&refused), [at("/password", "password_breached")]);
     login(&app.browser(), EMAIL, LEAKED).await.expect(200);
@@ -141,7 +141,7 @@ async fn a_password_that_leaks_later_still_signs_in() {
 /// T-LOGIN-16: while the list cannot be searched the other rules hold, passwords can be set, and the log says so.
 #[tokio::test(flavor = "multi_thread")]
 async fn without_the_list_the_other_rules_hold() {
-    let list = List::new(&[LEAKED_LINE]);
+    let list = List::new(&[LEAKED_LINE]).unwrap();
     let app = app_with(&list.path()).await;
     fs::remove_file(list.path()).unwrap();
     let capture = Capture::start();
@@ -156,7 +156,7 @@ async fn without_the_list_the_other_rules_hold() {
 /// T-LOGIN-16: a list that cannot be searched keeps the process from starting, and is named.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_list_that_is_none_keeps_the_process_from_starting() {
-    let list = List::new(&[LEAKED_LINE]);
+    let list = List::new(&[LEAKED_LINE]).unwrap();
     let text = fs::read_to_string(list.path()).unwrap();
     let reversed: Vec<&str> = text.lines().rev().collect();
     fs::write(list.path(), reversed.join("\n")).unwrap();

@@ -82,26 +82,27 @@ async fn two_hundred_logins_at_once_hold_nothing_else_up() {
     let (logins, reads) = rush(&server, &session).await.unwrap();
     let growth = server.peak_mib().unwrap() - before;
 
-    let (refused, served): (Vec<_>, Vec<_>) = logins.iter().partition(|login| login.status == 503);
+    let (refused, answered): (Vec<_>, Vec<_>) = logins.iter().partition(|login| login.status == 503);
     for login in &refused {
         assert!(login.retry_after.is_some_and(|seconds| seconds >= 1), "{:?} {}", login.retry_after, login.body);
         assert_eq!(login.body["code"], "temporarily_unavailable", "{}", login.body);
     }
-    for login in &served {
+    for login in &answered {
         assert_eq!((login.status, &login.body["status"]), (200, &json!("email_mfa_required")), "{}", login.body);
     }
-    assert!(!refused.is_empty() && served.len() >= PLACES, "{} refused, {} served", refused.len(), served.len());
+    assert!(!refused.is_empty() && answered.len() >= PLACES, "{} refused, {} answered", refused.len(), answered.len());
     assert!(growth < HASH_MIB + MARGIN_MIB, "memory grew by {growth:.1} MiB");
 
     // While the pool was full, and until the last of those who had a place was answered.
     let full = refused.iter().map(|login| login.at).min().unwrap();
-    let (first, last) = (served.iter().map(|login| login.at).min().unwrap(), served.iter().map(|login| login.at).max());
+    let (first, last) =
+        (answered.iter().map(|login| login.at).min().unwrap(), answered.iter().map(|login| login.at).max());
     let last = last.unwrap();
-    let hash = (last - first) / u32::try_from(served.len() - 1).unwrap();
+    let hash = (last - first) / u32::try_from(answered.len() - 1).unwrap();
     let during = reads.iter().filter(|(sent, _)| (full..last).contains(sent)).map(|(_, took)| *took);
     let during = Figures::of(during.collect());
     let (p99, half_a_hash) = (during.quantile_ms(0.99), hash.as_secs_f64() * 500.0);
-    let told = format!("{} reads beside {} logins, p99 {p99:.1} ms, a hash {hash:?}", during.count(), served.len());
-    assert!(during.count() > 3 * served.len(), "{told}");
+    let told = format!("{} reads beside {} logins, p99 {p99:.1} ms, a hash {hash:?}", during.count(), answered.len());
+    assert!(during.count() > 3 * answered.len(), "{told}");
     assert!(p99 < half_a_hash.max(50.0), "{told}");
 }
