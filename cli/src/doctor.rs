@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::Context;
 use shared::{
-    backup_codes,
+    backup_codes, blocklist,
     broker::{self, BrokerError},
     config::Config,
     jobs::{self, JobId, JobState, lease, operate},
@@ -44,6 +44,7 @@ pub async fn examine(config: Config, mail_to: Option<String>) -> anyhow::Result<
         return Ok(false);
     }
     report.say("keys", keys(&kernel).await?);
+    report.say("passwords", passwords(&config));
     let (broker, topology) = broker(&config).await;
     report.say("broker", broker);
     report.say("topology", topology);
@@ -112,6 +113,15 @@ fn judge_keys(configured: &[&str], needs: &BTreeMap<String, Vec<String>>) -> Res
         });
     }
     Ok(said.join("; "))
+}
+
+/// Whether the list of breached passwords can be searched, where there is one.
+fn passwords(config: &Config) -> Result<String, String> {
+    let Some(list) = &config.password.breached_file else {
+        return Ok("no list of breached ones is configured".to_owned());
+    };
+    let bytes = blocklist::examine(list).map_err(|error| error.to_string())?;
+    Ok(format!("the list of breached ones is in order, {} MiB", bytes >> 20))
 }
 
 /// Whether the broker takes messages, and whether what it has is what this version declares.

@@ -12,6 +12,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context as _, bail};
 use gateway::{AppState, metrics_listener, server};
 use shared::{
+    blocklist,
     broker::{self, Broker},
     capture::{self, Capture},
     clock::DatabaseClock,
@@ -121,6 +122,9 @@ impl Parts {
 /// The public listener and the operators' one.
 async fn spawn_listeners(kernel: &Arc<Kernel>, lifecycle: &mut Lifecycle) -> anyhow::Result<()> {
     let stopping = lifecycle.stopping();
+    if let Some(list) = &kernel.config.password.breached_file {
+        blocklist::examine(list)?;
+    }
     let hasher = HashPool::start(&kernel.config.password, &kernel.keys)?;
     let capture = Arc::new(Capture::new(&kernel.config.capture));
     if let Some(batcher) = capture.batcher() {

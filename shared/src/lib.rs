@@ -21,6 +21,7 @@
 pub mod api_keys;
 pub mod audit;
 pub mod backup_codes;
+pub mod blocklist;
 pub mod broker;
 pub mod capture;
 pub mod chaos;

@@ -14,21 +14,21 @@ use shared::{
 
 const EMAIL: &str = "ann@example.com";
 
-async fn sign_up(browser: &Caller<'_>, email: &str, password: &str) -> Answer {
+pub(super) async fn sign_up(browser: &Caller<'_>, email: &str, password: &str) -> Answer {
     browser.post("/api/signup", json!({ "email": email, "password": password })).await
 }
 
-async fn login(browser: &Caller<'_>, email: &str, password: &str) -> Answer {
+pub(super) async fn login(browser: &Caller<'_>, email: &str, password: &str) -> Answer {
     browser.post("/api/login", json!({ "email": email, "password": password })).await
 }
 
-async fn change(browser: &Caller<'_>, current: Value, replacement: &str) -> Answer {
+pub(super) async fn change(browser: &Caller<'_>, current: Value, replacement: &str) -> Answer {
     let body = json!({ "current_password": current, "new_password": replacement });
     browser.post("/api/users/@me/password", body).await
 }
 
 /// Pointers and codes of a refusal.
-fn refusals(answer: &Answer) -> Vec<(String, String)> {
+pub(super) fn refusals(answer: &Answer) -> Vec<(String, String)> {
     let problem = answer.expect_problem(422, "validation_failed");
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let errors = problem.get("errors").and_then(Value::as_array).cloned().unwrap_or_default();
@@ -36,11 +36,11 @@ fn refusals(answer: &Answer) -> Vec<(String, String)> {
     errors.iter().map(|error| (member(error, "pointer"), member(error, "code"))).collect()
 }
 
-fn at(pointer: &str, code: &str) -> (String, String) {
+pub(super) fn at(pointer: &str, code: &str) -> (String, String) {
     (pointer.to_owned(), code.to_owned())
 }
 
-async fn signed_in<'a>(app: &'a TestApp, email: &str) -> Caller<'a> {
+pub(super) async fn signed_in<'a>(app: &'a TestApp, email: &str) -> Caller<'a> {
     let browser = app.browser();
     browser.sign_up_verified(email).await;
     browser.log_in(email, PASSWORD).await;
@@ -134,10 +134,11 @@ async fn length_is_bounded_and_judging_takes_bounded_time() {
     assert_eq!(app.hasher.computed(), 0);
 
     let known = strength::known_about(Email::parse(EMAIL).ok().as_ref(), &[Some("Ann"), Some("Example")]);
+    let circumstances = strength::Circumstances { known, is_only_factor: true };
     for worst in ["a".repeat(1024), "aA1!".repeat(256), "qwerty".repeat(170), "4@8({[".repeat(170), longest.clone()] {
         let judge = || {
             let begin = Instant::now();
-            drop(strength::check(&app.kernel.config.password, &worst, &known, "/password"));
+            drop(strength::check(&app.kernel.config.password, &worst, &circumstances, "/password"));
             begin.elapsed()
         };
         let fastest = (0..3).map(|_| judge()).min().unwrap();

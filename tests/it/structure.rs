@@ -56,6 +56,7 @@ const SLICES: &[Slice] = &[
     slice(0, "users", &["email"]),
     // authenticators
     slice(1, "backup_codes", &[]),
+    slice(1, "blocklist", &["list"]),
     slice(1, "email_mfa", &["bypass", "proof"]),
     slice(1, "identify", &["accept", "event", "fact", "merge"]),
     slice(1, "lockout", &[]),

@@ -1,8 +1,10 @@
 //! Section `password` of the configuration.
 
+use std::path::PathBuf;
+
 use serde::Deserialize;
 
-use crate::rate_limit::Limit;
+use crate::{config::empty_is_none, rate_limit::Limit};
 
 /// How passwords are judged and hashed.
 #[derive(Clone, Debug, Deserialize)]
@@ -24,10 +26,15 @@ pub struct PasswordConfig {
     pub release_after_seconds: u64,
     /// Shortest password, in bytes.
     pub min_bytes: usize,
+    /// Shortest password where it is the only factor, in characters.
+    pub min_length_single_factor: usize,
     /// Longest password, in bytes.
     pub max_bytes: usize,
     /// Lowest accepted zxcvbn score.
     pub min_score: u8,
+    /// Breached passwords by their SHA-1 hashes, in ascending order.
+    #[serde(deserialize_with = "empty_is_none")]
+    pub breached_file: Option<PathBuf>,
     /// Current passwords that one user may try when they change theirs.
     pub change_per_user: Limit,
 }

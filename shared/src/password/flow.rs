@@ -2,8 +2,9 @@
 //!
 //! What a change means for sessions is decided by `password_change`, because sessions stand above this slice.
 
-use super::{HashPool, PasswordError, StoredPassword, store, strength};
+use super::{HashPool, PasswordConfig, PasswordError, StoredPassword, store, strength};
 use crate::{
+    blocklist,
     fault::FieldError,
     kernel::Kernel,
     rate_limit::{self, Verdict},
@@ -20,14 +21,43 @@ pub async fn validate(
     (email, names): (Option<&Email>, &[Option<&str>]),
     pointer: &'static str,
 ) -> Result<(), PasswordError> {
-    let known = strength::known_about(email, names);
+    let mut known = strength::known_about(email, names);
+    known.extend(strength::known_of_service(&kernel.config));
+    // Without mail nothing follows the password, unless the user sets a second factor up.
+    let circumstances = strength::Circumstances { known, is_only_factor: !kernel.config.mail.is_available() };
     let (config, password) = (kernel.config.password.clone(), zeroize::Zeroizing::new(password.to_owned()));
-    let judged = tokio::task::spawn_blocking(move || strength::check(&config, &password, &known, pointer)).await;
+    let judged = tokio::task::spawn_blocking(move || judge(&config, &password, &circumstances, pointer)).await;
     match judged {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(errors)) => Err(PasswordError::Rejected(errors)),
+        Ok(errors) if errors.is_empty() => Ok(()),
+        Ok(errors) => Err(PasswordError::Rejected(errors)),
         Err(_) => Err(PasswordError::Overloaded(super::Overloaded)),
     }
+}
+
+/// Every rule that a new password breaks.
+fn judge(
+    config: &PasswordConfig,
+    password: &str,
+    circumstances: &strength::Circumstances,
+    pointer: &'static str,
+) -> Vec<FieldError> {
+    let mut errors = strength::check(config, password, circumstances, pointer).err().unwrap_or_default();
+    if is_breached(config, password) {
+        let detail = "It is in a list of passwords that leaked elsewhere, and that attackers try first.".to_owned();
+        errors.push(FieldError { pointer, code: "password_breached", detail });
+    }
+    errors
+}
+
+/// Whether the list of breached passwords has this one. While the list cannot be searched the rule is left out: the others
+/// hold, and whoever has to replace a password that somebody else knows must be able to.
+fn is_breached(config: &PasswordConfig, password: &str) -> bool {
+    let Some(path) = &config.breached_file else { return false };
+    blocklist::contains(path, password).unwrap_or_else(|error| {
+        metrics::counter!("gatepost_breached_list_failures_total").increment(1);
+        tracing::error!(%error, "password.breached_file cannot be searched; a password was set without looking there");
+        false
+    })
 }
 
 /// Checks the current password of `user` where there is one, judges the new one and returns the hash to store.

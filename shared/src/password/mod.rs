@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! login        HashPool::reserve ──► Ticket::verify(stored | decoy)      full → 503 before the database is touched
-//! new password strength::check ──► Ticket::hash ──► store in the caller's transaction
+//! new password strength::check · blocklist::contains ──► Ticket::hash ──► store in the caller's transaction
 //! change       current right? ──► Ticket::hash ──► `password_change` stores it and ends what the user holds
 //! ```
 //!

@@ -7,12 +7,13 @@ use harness::{
 };
 
 /// The steps, in the order of a mail's way.
-const STEPS: [&str; 11] = [
+const STEPS: [&str; 12] = [
     "configuration",
     "DNS",
     "database",
     "migrations",
     "keys",
+    "passwords",
     "broker",
     "topology",
     "relay",
@@ -74,6 +75,7 @@ async fn what_is_broken_is_named() {
         ("BROKER__URL", format!("amqp://x:x@{away}/x"), vec!["broker", "topology", "worker"]),
         ("MAIL__URL", format!("smtp://x:x@{away}"), vec!["worker", "SMTP"]),
         ("HTTP__PUBLIC_URL", "http://does-not-exist.invalid".to_owned(), vec!["DNS", "worker"]),
+        ("PASSWORD__BREACHED_FILE", "/does/not/exist".to_owned(), vec!["passwords", "worker"]),
     ] {
         let broken = installation().set(key, &value);
         assert!(broken.command(&["migrate"]).output().await.unwrap().status.success());

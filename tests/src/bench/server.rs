@@ -161,9 +161,21 @@ impl BenchServer {
     /// # Errors
     /// When the process is gone.
     pub fn resident_mib(&self) -> anyhow::Result<f64> {
+        self.status_mib("VmRSS:")
+    }
+
+    /// The most resident memory that the process ever had, in MiB.
+    ///
+    /// # Errors
+    /// When the process is gone.
+    pub fn peak_mib(&self) -> anyhow::Result<f64> {
+        self.status_mib("VmHWM:")
+    }
+
+    fn status_mib(&self, name: &'static str) -> anyhow::Result<f64> {
         let pid = self.process.pid().context("a process")?;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("VmRSS")?;
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).context(name)?;
         let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
         Ok(kib / 1024.0)
     }
