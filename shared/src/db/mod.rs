@@ -12,6 +12,7 @@
 mod change;
 mod config;
 mod deferral;
+mod sweep;
 mod tx;
 
 use std::{
@@ -31,6 +32,7 @@ use sea_orm::{
         sqlite::{SqliteJournalMode, SqliteSynchronous},
     },
 };
+pub use sweep::{purge, sweep};
 use tokio::sync::Notify;
 pub use tx::Tx;
 
