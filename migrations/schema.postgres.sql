@@ -393,6 +393,7 @@ CREATE TABLE person_distinct_ids (
 );
 
 CREATE INDEX person_distinct_ids_person_id_idx ON person_distinct_ids USING btree (person_id);
+CREATE INDEX person_distinct_ids_project_id_idx ON person_distinct_ids USING btree (project_id);
 
 CREATE TABLE person_facts (
     project_id uuid NOT NULL,
@@ -415,6 +416,8 @@ CREATE TABLE person_tombstones (
     until bigint NOT NULL,
     CONSTRAINT person_tombstones_pkey PRIMARY KEY (distinct_id, project_id)
 );
+
+CREATE INDEX person_tombstones_project_id_idx ON person_tombstones USING btree (project_id);
 
 CREATE TABLE persons (
     id uuid NOT NULL,
@@ -544,6 +547,7 @@ CREATE TABLE trusted_devices (
 );
 
 CREATE UNIQUE INDEX trusted_devices_digest_key ON trusted_devices USING btree (digest);
+CREATE INDEX trusted_devices_expires_at_idx ON trusted_devices USING btree (expires_at);
 CREATE INDEX trusted_devices_user_id_idx ON trusted_devices USING btree (user_id);
 
 CREATE TABLE two_factor_passkeys (

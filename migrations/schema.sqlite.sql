@@ -372,6 +372,7 @@ CREATE TABLE "person_distinct_ids" (
 );
 
 CREATE INDEX "person_distinct_ids_person_id_idx" ON "person_distinct_ids" ("person_id");
+CREATE INDEX "person_distinct_ids_project_id_idx" ON "person_distinct_ids" ("project_id");
 
 CREATE TABLE "person_facts" (
     "project_id" uuid_text NOT NULL,
@@ -394,6 +395,8 @@ CREATE TABLE "person_tombstones" (
     "until" integer NOT NULL,
     PRIMARY KEY ("distinct_id", "project_id")
 );
+
+CREATE INDEX "person_tombstones_project_id_idx" ON "person_tombstones" ("project_id");
 
 CREATE TABLE "persons" (
     "id" uuid_text NOT NULL PRIMARY KEY,
@@ -515,6 +518,7 @@ CREATE TABLE "trusted_devices" (
 );
 
 CREATE UNIQUE INDEX "trusted_devices_digest_key" ON "trusted_devices" ("digest");
+CREATE INDEX "trusted_devices_expires_at_idx" ON "trusted_devices" ("expires_at");
 CREATE INDEX "trusted_devices_user_id_idx" ON "trusted_devices" ("user_id");
 
 CREATE TABLE "two_factor_passkeys" (

@@ -50,6 +50,8 @@ mod m20261126_000607_create_ingestion_warnings;
 mod m20261126_000608_add_login_claims;
 mod m20261126_000609_create_identify_verifications;
 mod m20261126_000701_add_secret_key_exposure;
+mod m20261128_000001_add_trusted_device_expiry_index;
+mod m20261128_000002_add_distinct_id_project_indexes;
 
 use sea_orm_migration::{
     prelude::*,
@@ -109,6 +111,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000608_add_login_claims::Migration),
             Box::new(m20261126_000609_create_identify_verifications::Migration),
             Box::new(m20261126_000701_add_secret_key_exposure::Migration),
+            Box::new(m20261128_000001_add_trusted_device_expiry_index::Migration),
+            Box::new(m20261128_000002_add_distinct_id_project_indexes::Migration),
         ]
     }
 }

@@ -13,6 +13,7 @@ mod change;
 mod config;
 mod deferral;
 mod numbered;
+mod sweep;
 mod tx;
 
 use std::{
@@ -33,6 +34,7 @@ use sea_orm::{
         sqlite::{SqliteJournalMode, SqliteSynchronous},
     },
 };
+pub use sweep::{purge, sweep};
 use tokio::sync::Notify;
 pub use tx::Tx;
 

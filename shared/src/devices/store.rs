@@ -1,12 +1,14 @@
 //! Queries on `trusted_devices`.
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Statement, sea_query::Expr,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::{Expr, ExprTrait as _},
 };
 
 use super::entity::{ActiveModel, Column, DeviceId, Entity, Model};
 use crate::{
     clock::Timestamp,
+    db,
     users::{User, UserId},
 };
 
@@ -113,15 +115,9 @@ pub async fn sweep<C: ConnectionTrait>(
     (expired_before, unused_before): (Timestamp, Timestamp),
     batch: u64,
 ) -> Result<(), DbErr> {
-    let batch = i64::try_from(batch).unwrap_or(i64::MAX);
-    let trusted =
-        "DELETE FROM trusted_devices WHERE id IN (SELECT id FROM trusted_devices WHERE expires_at < $1 LIMIT $2)";
+    db::sweep(db, Entity, Column::ExpiresAt, Column::ExpiresAt.lt(expired_before), batch).await?;
     // A device that was forgotten early stays as long as the others: it tells that the user signed in before.
-    let known = "DELETE FROM known_devices WHERE (user_id, digest) IN
-                 (SELECT user_id, digest FROM known_devices WHERE expires_at < $1 AND seen_at < $1 LIMIT $2)";
-    for (sql, before) in [(trusted, expired_before), (known, unused_before)] {
-        let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [before.0.into(), batch.into()]);
-        db.execute_raw(statement).await?;
-    }
+    let is_unused = Expr::col("expires_at").lt(unused_before).and(Expr::col("seen_at").lt(unused_before));
+    db::sweep(db, "known_devices", "expires_at", is_unused, batch).await?;
     Ok(())
 }

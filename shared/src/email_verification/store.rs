@@ -2,7 +2,7 @@
 
 use sea_orm::{
     ActiveValue::Set,
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
     sea_query::{Expr, ExprTrait},
 };
 
@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    db,
     password::StoredPassword,
     users::{Email, UserId},
 };
@@ -131,11 +132,5 @@ pub async fn cancel_changes<C: ConnectionTrait>(db: &C, user_id: UserId, now: Ti
 /// # Errors
 /// When the database fails.
 pub async fn sweep<C: ConnectionTrait>(db: &C, before: Timestamp, batch: u64) -> Result<u64, DbErr> {
-    let over = Entity::find()
-        .select_only()
-        .column(Column::Id)
-        .filter(Column::LinkExpiresAt.lt(before))
-        .limit(batch)
-        .into_query();
-    Entity::delete_many().filter(Column::Id.in_subquery(over)).exec(db).await.map(|result| result.rows_affected)
+    db::sweep(db, Entity, Column::LinkExpiresAt, Column::LinkExpiresAt.lt(before), batch).await
 }

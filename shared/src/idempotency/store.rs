@@ -1,9 +1,9 @@
 //! Queries on `idempotency_keys`.
 
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter};
 
 use super::entity::{ActiveModel, Column, Entity, Model};
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, db};
 
 /// The answer that is kept under this digest.
 pub(super) async fn find<C: ConnectionTrait>(db: &C, digest: &[u8], now: Timestamp) -> Result<Option<Model>, DbErr> {
@@ -30,11 +30,5 @@ pub(super) async fn insert<C: ConnectionTrait>(
 /// # Errors
 /// When the database fails.
 pub async fn sweep<C: ConnectionTrait>(db: &C, now: Timestamp, batch: u64) -> Result<u64, DbErr> {
-    let old = Entity::find()
-        .select_only()
-        .column(Column::Digest)
-        .filter(Column::ExpiresAt.lte(now))
-        .limit(batch)
-        .into_query();
-    Entity::delete_many().filter(Column::Digest.in_subquery(old)).exec(db).await.map(|result| result.rows_affected)
+    db::sweep(db, Entity, Column::ExpiresAt, Column::ExpiresAt.lte(now), batch).await
 }

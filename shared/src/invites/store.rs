@@ -2,7 +2,7 @@
 
 use sea_orm::{
     ActiveValue::Set, ColumnTrait, Condition, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, QueryTrait, sea_query::Expr,
+    QuerySelect, sea_query::Expr,
 };
 
 use super::{
@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    db,
     orgs::{OrgId, Role},
     users::{Email, UserId},
 };
@@ -126,7 +127,5 @@ pub(super) async fn list_claimed<C: ConnectionTrait>(
 /// # Errors
 /// When the database fails.
 pub async fn sweep<C: ConnectionTrait>(db: &C, before: Timestamp, batch: u64) -> Result<u64, DbErr> {
-    let over =
-        Entity::find().select_only().column(Column::Id).filter(Column::ExpiresAt.lt(before)).limit(batch).into_query();
-    Entity::delete_many().filter(Column::Id.in_subquery(over)).exec(db).await.map(|result| result.rows_affected)
+    db::sweep(db, Entity, Column::ExpiresAt, Column::ExpiresAt.lt(before), batch).await
 }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, QueryTrait};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, sea_query::ExprTrait as _};
 use serde::{Deserialize, Serialize};
 
 use super::{
     Job, JobState, Queue, Retry,
     entity::{Column, Entity},
 };
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, db};
 
 /// Delete finished jobs that are older than the configured time. Dead jobs stay: an operator decides about them.
 #[derive(Clone, Debug, Serialize, Deserialize, PartialEq, Eq)]
@@ -35,13 +35,7 @@ impl Job for SweepFinishedJobs {
 /// # Errors
 /// When the database fails.
 pub async fn finished<C: ConnectionTrait>(db: &C, before: Timestamp, batch: u64) -> Result<u64, DbErr> {
-    let old = Entity::find()
-        .select_only()
-        .column(Column::Id)
-        .filter(JobState::any_of(&[JobState::Done, JobState::Expired, JobState::Cancelled]))
-        .filter(Column::FinishedAt.lt(before))
-        .limit(batch)
-        .into_query();
-    let result = Entity::delete_many().filter(Column::Id.in_subquery(old)).exec(db).await?;
-    Ok(result.rows_affected)
+    let is_old =
+        JobState::any_of(&[JobState::Done, JobState::Expired, JobState::Cancelled]).and(Column::FinishedAt.lt(before));
+    db::sweep(db, Entity, Column::FinishedAt, is_old, batch).await
 }

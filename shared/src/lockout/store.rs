@@ -1,8 +1,11 @@
 //! Queries on `lockouts`, each one statement.
 
-use sea_orm::{ConnectionTrait, DbErr, Statement, Value};
+use sea_orm::{
+    ConnectionTrait, DbErr, Statement, Value,
+    sea_query::{Expr, ExprTrait as _},
+};
 
-use crate::clock::Timestamp;
+use crate::{clock::Timestamp, db};
 
 /// What became of an attempt.
 #[derive(Clone, Copy, Debug)]
@@ -89,10 +92,5 @@ pub(super) async fn forget<C: ConnectionTrait>(db: &C, keys: [&str; 2]) -> Resul
 /// # Errors
 /// When the database fails.
 pub async fn sweep<C: ConnectionTrait>(db: &C, now: Timestamp, batch: u64) -> Result<u64, DbErr> {
-    let statement = Statement::from_sql_and_values(
-        db.get_database_backend(),
-        "DELETE FROM lockouts WHERE key IN (SELECT key FROM lockouts WHERE expires_at < $1 LIMIT $2)",
-        [now.0.into(), i64::try_from(batch).unwrap_or(i64::MAX).into()],
-    );
-    db.execute_raw(statement).await.map(|result| result.rows_affected())
+    db::sweep(db, "lockouts", "expires_at", Expr::col("expires_at").lt(now), batch).await
 }

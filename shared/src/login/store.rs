@@ -3,15 +3,14 @@
 use std::sync::LazyLock;
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult as _, QueryFilter, QuerySelect, QueryTrait,
-    Statement,
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, FromQueryResult as _, QueryFilter, Statement,
     sea_query::{Expr, ExprTrait},
 };
 
 use super::entity::{ActiveModel, Column, Entity, LoginId, LoginState, Model};
 use crate::{
     clock::Timestamp,
-    email_mfa,
+    db, email_mfa,
     kernel::Kernel,
     mail,
     password::{self, StoredPassword},
@@ -128,7 +127,5 @@ pub(super) async fn next_send<C: ConnectionTrait>(
 /// # Errors
 /// When the database fails.
 pub async fn sweep<C: ConnectionTrait>(db: &C, before: Timestamp, batch: u64) -> Result<u64, DbErr> {
-    let over =
-        Entity::find().select_only().column(Column::Id).filter(Column::ExpiresAt.lt(before)).limit(batch).into_query();
-    Entity::delete_many().filter(Column::Id.in_subquery(over)).exec(db).await.map(|result| result.rows_affected)
+    db::sweep(db, Entity, Column::ExpiresAt, Column::ExpiresAt.lt(before), batch).await
 }

@@ -4,9 +4,7 @@
 //! twice. [`read`] checks what that library does not: the form of the identifiers, and that no frame of another origin was
 //! around the page.
 
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter, QuerySelect, QueryTrait,
-};
+use sea_orm::{ColumnTrait, ConnectionTrait, DbErr, EntityTrait, IntoActiveModel, QueryFilter};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -16,7 +14,7 @@ use webauthn_rs::prelude::{
 };
 
 use super::PasskeyError;
-use crate::{clock::Timestamp, eddsa, kernel::Kernel, secret, users::UserId};
+use crate::{clock::Timestamp, db, eddsa, kernel::Kernel, secret, users::UserId};
 
 crate::id_type!(
     /// Id of a challenge; not a secret.
@@ -223,14 +221,8 @@ pub(super) fn transports(credential: &Value) -> String {
 /// # Errors
 /// When the database fails.
 pub async fn sweep<C: ConnectionTrait>(db: &C, before: Timestamp, batch: u64) -> Result<u64, DbErr> {
-    let over = entity::Entity::find()
-        .select_only()
-        .column(entity::Column::Id)
-        .filter(entity::Column::ExpiresAt.lt(before))
-        .limit(batch)
-        .into_query();
-    let delete = entity::Entity::delete_many().filter(entity::Column::Id.in_subquery(over));
-    delete.exec(db).await.map(|result| result.rows_affected)
+    let over = entity::Column::ExpiresAt.lt(before);
+    db::sweep(db, entity::Entity, entity::Column::ExpiresAt, over, batch).await
 }
 
 #[cfg(test)]

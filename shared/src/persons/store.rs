@@ -2,10 +2,13 @@
 
 use std::{collections::HashMap, fmt, str::FromStr};
 
-use sea_orm::{ConnectionTrait, DbErr, QueryResult, Statement, Value};
+use sea_orm::{
+    ConnectionTrait, DbErr, QueryResult, Statement, Value,
+    sea_query::{Expr, ExprTrait as _},
+};
 use uuid::Uuid;
 
-use crate::{clock::Timestamp, projects::ProjectId};
+use crate::{clock::Timestamp, db, projects::ProjectId};
 
 /// Distinct ids that a list shows of each person.
 const LISTED_IDS: u32 = 100;
@@ -295,12 +298,7 @@ pub(super) async fn list_warnings<C: ConnectionTrait>(
 /// # Errors
 /// When the database fails.
 pub async fn sweep_events<C: ConnectionTrait>(db: &C, before: Timestamp, batch: u64) -> Result<u64, DbErr> {
-    let sql = format!(
-        "DELETE FROM events WHERE (project_id, uuid) IN
-           (SELECT project_id, uuid FROM events WHERE received_at < $1 ORDER BY received_at LIMIT {batch})"
-    );
-    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [before.0.into()]);
-    db.execute_raw(statement).await.map(|result| result.rows_affected())
+    db::sweep(db, "events", "received_at", Expr::col("received_at").lt(before), batch).await
 }
 
 /// Deletes up to `batch` warnings about events that happened before `before`; returns how many.
@@ -308,9 +306,5 @@ pub async fn sweep_events<C: ConnectionTrait>(db: &C, before: Timestamp, batch: 
 /// # Errors
 /// When the database fails.
 pub async fn sweep_warnings<C: ConnectionTrait>(db: &C, before: Timestamp, batch: u64) -> Result<u64, DbErr> {
-    let sql = format!(
-        "DELETE FROM ingestion_warnings WHERE id IN (SELECT id FROM ingestion_warnings WHERE at < $1 LIMIT {batch})"
-    );
-    let statement = Statement::from_sql_and_values(db.get_database_backend(), sql, [before.0.into()]);
-    db.execute_raw(statement).await.map(|result| result.rows_affected())
+    db::sweep(db, "ingestion_warnings", "at", Expr::col("at").lt(before), batch).await
 }

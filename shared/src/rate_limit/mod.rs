@@ -12,11 +12,15 @@
 
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, DbErr, Statement};
+use sea_orm::{
+    ConnectionTrait, DbErr, Statement,
+    sea_query::{self, Expr},
+};
 use serde::Deserialize;
 
 use crate::{
     clock::{Timestamp, micros},
+    db,
     secret::{Keyring, encode},
 };
 
@@ -161,10 +165,6 @@ RETURNING tat, denied";
 /// # Errors
 /// When the database fails.
 pub async fn sweep<C: ConnectionTrait>(db: &C, now: Timestamp, batch: u64) -> Result<u64, DbErr> {
-    let statement = Statement::from_sql_and_values(
-        db.get_database_backend(),
-        "DELETE FROM rate_limits WHERE key IN (SELECT key FROM rate_limits WHERE tat < $1 LIMIT $2)",
-        [now.0.into(), i64::try_from(batch).unwrap_or(i64::MAX).into()],
-    );
-    db.execute_raw(statement).await.map(|result| result.rows_affected())
+    let is_over = sea_query::ExprTrait::lt(Expr::col("tat"), now);
+    db::sweep(db, "rate_limits", "tat", is_over, batch).await
 }

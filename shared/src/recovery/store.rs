@@ -1,8 +1,7 @@
 //! Queries on `password_resets`.
 
 use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, QuerySelect,
-    QueryTrait, sea_query::Expr,
+    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, PaginatorTrait, QueryFilter, sea_query::Expr,
 };
 
 use super::{
@@ -11,6 +10,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    db,
     users::{User, UserId},
 };
 
@@ -84,7 +84,5 @@ pub(super) async fn was_completed<C: ConnectionTrait>(
 /// # Errors
 /// When the database fails.
 pub async fn sweep<C: ConnectionTrait>(db: &C, before: Timestamp, batch: u64) -> Result<u64, DbErr> {
-    let over =
-        Entity::find().select_only().column(Column::Id).filter(Column::ExpiresAt.lt(before)).limit(batch).into_query();
-    Entity::delete_many().filter(Column::Id.in_subquery(over)).exec(db).await.map(|result| result.rows_affected)
+    db::sweep(db, Entity, Column::ExpiresAt, Column::ExpiresAt.lt(before), batch).await
 }

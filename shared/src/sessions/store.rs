@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect, QueryTrait,
-    sea_query::{Expr, ExprTrait},
+    ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QueryOrder, QuerySelect,
+    sea_query::Expr,
 };
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
-    enforcement, passkey, totp,
+    db, enforcement, passkey, totp,
     users::{self, User, UserId},
 };
 
@@ -172,11 +172,9 @@ pub(super) async fn carry_over<C: ConnectionTrait>(db: &C, id: SessionId, auth_e
 /// # Errors
 /// When the database fails.
 pub async fn sweep<C: ConnectionTrait>(db: &C, before: Timestamp, batch: u64) -> Result<u64, DbErr> {
-    let ended = Entity::find()
-        .select_only()
-        .column(Column::Id)
-        .filter(Column::ExpiresAt.lt(before).or(Column::RevokedAt.lt(before)))
-        .limit(batch)
-        .into_query();
-    Entity::delete_many().filter(Column::Id.in_subquery(ended)).exec(db).await.map(|result| result.rows_affected)
+    // One after the other, for each has an index of its own.
+    let expired = db::sweep(db, Entity, Column::ExpiresAt, Column::ExpiresAt.lt(before), batch).await?;
+    let left = batch.saturating_sub(expired);
+    let revoked = db::sweep(db, Entity, Column::RevokedAt, Column::RevokedAt.lt(before), left).await?;
+    Ok(expired + revoked)
 }

@@ -1,9 +1,6 @@
 //! Queries on `two_factor_resets`.
 
-use sea_orm::{
-    ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, QuerySelect, QueryTrait,
-    sea_query::Expr,
-};
+use sea_orm::{ActiveValue::Set, ColumnTrait, ConnectionTrait, DbErr, EntityTrait, QueryFilter, sea_query::Expr};
 
 use super::{
     TwoFactorResetId,
@@ -11,6 +8,7 @@ use super::{
 };
 use crate::{
     clock::Timestamp,
+    db,
     users::{User, UserId},
 };
 
@@ -69,7 +67,5 @@ pub(super) async fn consume<C: ConnectionTrait>(db: &C, id: TwoFactorResetId, no
 /// # Errors
 /// When the database fails.
 pub async fn sweep<C: ConnectionTrait>(db: &C, before: Timestamp, batch: u64) -> Result<u64, DbErr> {
-    let over =
-        Entity::find().select_only().column(Column::Id).filter(Column::ExpiresAt.lt(before)).limit(batch).into_query();
-    Entity::delete_many().filter(Column::Id.in_subquery(over)).exec(db).await.map(|result| result.rows_affected)
+    db::sweep(db, Entity, Column::ExpiresAt, Column::ExpiresAt.lt(before), batch).await
 }

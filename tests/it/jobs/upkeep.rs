@@ -6,10 +6,14 @@ use harness::{
     Settings, TestApp,
     works::{Wire, Works, enqueue_one, job, run_due, until},
 };
-use shared::jobs::{
-    JobState, lease, operate,
-    reaper::{self, Reaped},
-    sweep::{self, SweepFinishedJobs},
+use sea_orm::ConnectionTrait as _;
+use shared::{
+    jobs::{
+        JobState, lease, operate,
+        reaper::{self, Reaped},
+        sweep::{self, SweepFinishedJobs},
+    },
+    rate_limit,
 };
 use workers::schedule::{self, SCHEDULE};
 
@@ -129,6 +133,48 @@ async fn a_sweep_is_bounded_and_resumed() {
         deleted.push(sweep::finished(app.kernel.db.writer(), later, 10).await.unwrap());
     }
     assert_eq!(deleted, [10, 10, 5, 0]);
+}
+
+/// Adds a limit that restricts until each of these times.
+async fn limit_until(app: &TestApp, times: impl IntoIterator<Item = i64>) {
+    for tat in times {
+        app.execute(&format!("INSERT INTO rate_limits (key, tat, denied) VALUES ('{tat}', {tat}, 0)")).await;
+    }
+}
+
+/// Sweeps: what is over the longest goes first, a batch at a time, and what is not over stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_over_the_longest_goes_first() {
+    let app = app(Settings::default()).await;
+    let now = app.kernel.clock.now();
+    limit_until(&app, (0..25).map(|number| number * 7 % 25)).await;
+    limit_until(&app, (0..3).map(|number| now.0 + number)).await;
+    let (mut deleted, mut oldest) = (Vec::new(), Vec::new());
+    while deleted.last() != Some(&0) {
+        deleted.push(rate_limit::sweep(app.kernel.db.writer(), now, 10).await.unwrap());
+        oldest.push(app.number("SELECT MIN(tat) AS number FROM rate_limits").await);
+    }
+    assert_eq!(deleted, [10, 10, 5, 0]);
+    assert_eq!(oldest, [10, 20, now.0, now.0]);
+    assert_eq!(app.number("SELECT COUNT(*) AS number FROM rate_limits").await, 3);
+}
+
+/// Sweeps: a row that another transaction renews stays, and the sweep of the others does not wait for it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_is_renewed_meanwhile_stays() {
+    let app = app(Settings::default()).await;
+    let now = app.kernel.clock.now();
+    limit_until(&app, 0..3).await;
+    let renewal = app.kernel.db.write_tx().await.unwrap();
+    renewal.execute_unprepared(&format!("UPDATE rate_limits SET tat = {} WHERE key = '1'", now.0)).await.unwrap();
+    let sweep = async || rate_limit::sweep(app.kernel.db.writer(), now, 10).await.unwrap();
+    // On SQLite there is one writer at a time.
+    let meanwhile = if app.kernel.db.is_postgres() { Some(sweep().await) } else { None };
+    renewal.commit().await.unwrap();
+    let afterwards = sweep().await;
+    assert_eq!((meanwhile.unwrap_or(2), meanwhile.unwrap_or(0) + afterwards), (2, 2));
+    assert_eq!(app.number("SELECT COUNT(*) AS number FROM rate_limits WHERE key = '1'").await, 1);
+    assert_eq!(app.number("SELECT COUNT(*) AS number FROM rate_limits").await, 1);
 }
 
 /// T-SMTP-05: a job whose purpose is over does not run late: the worker leaves it, and the reaper ends it when none works.

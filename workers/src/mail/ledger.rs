@@ -8,10 +8,13 @@
 //! `sending` is committed before the first byte leaves, so a message without a row cannot exist. `handed_over` and the
 //! job's `done` are one transaction guarded by the fence.
 
-use sea_orm::{ConnectionTrait, DbErr, Statement, Value};
+use sea_orm::{
+    ConnectionTrait, DbErr, Statement, Value,
+    sea_query::{Expr, ExprTrait as _},
+};
 use shared::{
     clock::Timestamp,
-    db::Tx,
+    db::{self, Tx},
     jobs::{
         JobId, JobState,
         receipts::{Claim, Ending},
@@ -147,13 +150,9 @@ pub(crate) async fn follow(tx: &Tx, since: Timestamp) -> Result<(), DbErr> {
 /// Deletes up to `batch` rows of mails from before `before`, except those under way. Ids of jobs sort by time, so the
 /// primary key finds them.
 pub(crate) async fn sweep(tx: &Tx, before: Timestamp, batch: u64) -> Result<u64, DbErr> {
-    execute(
-        tx,
-        "DELETE FROM mail_deliveries WHERE job_id IN (SELECT job_id FROM mail_deliveries
-         WHERE job_id < $1 AND created_at < $2 AND state NOT IN ('sending', 'unknown') LIMIT $3)",
-        [first_id(before).into(), before.0.into(), i64::try_from(batch).unwrap_or(i64::MAX).into()],
-    )
-    .await
+    let is_old = Expr::col("job_id").lt(first_id(before)).and(Expr::col("created_at").lt(before));
+    let is_over = Expr::col("state").is_not_in(["sending", "unknown"]);
+    db::sweep(&**tx, "mail_deliveries", "job_id", is_old.and(is_over), batch).await
 }
 
 /// The smallest `UUIDv7` of an instant (RFC 9562, section 5.7: it begins with the milliseconds in 48 bits).
