@@ -49,6 +49,7 @@ pub async fn accept<E>(kernel: &Kernel, tx: &Tx, project: &Project, events: Vec<
 where
     E: Borrow<CapturedEvent> + Send + Sync,
 {
+    store::plan_anew(tx).await?;
     let (mut kept, mut refused, mut warnings) = (BTreeMap::new(), BTreeSet::new(), Vec::new());
     let proof = if events.iter().any(|event| needs_proof(event.borrow())) {
         verification(kernel, &**tx, project.id).await?

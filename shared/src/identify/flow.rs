@@ -57,6 +57,7 @@ struct Part {
 /// When the database fails, or a merge that was put aside is still too large. Nothing may be committed then.
 pub async fn apply(kernel: &Kernel, tx: &Tx, job: &ApplyFacts) -> Result<(), ApplyError> {
     let project_id = job.project_id;
+    store::plan_anew(tx).await?;
     let Some(Part { before, in_order: mut facts, late, component }) = hold(tx, job).await? else { return Ok(()) };
     let mut aside = Vec::new();
     if !late.is_empty() {

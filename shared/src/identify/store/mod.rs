@@ -55,6 +55,15 @@ pub(in crate::identify) fn chunks<'a>(ids: &BTreeSet<&'a str>) -> Vec<Vec<&'a st
     ids.iter().copied().collect::<Vec<_>>().chunks(IDS).map(<[&str]>::to_vec).collect()
 }
 
+/// Has PostgreSQL plan the statements of a transaction for the tables as they are. A plan that was kept since a table was
+/// empty reads all rows of a project for a handful of ids, until statistics are made.
+pub(in crate::identify) async fn plan_anew(tx: &Tx) -> Result<(), DbErr> {
+    if tx.get_database_backend() == DbBackend::Postgres {
+        tx.execute_unprepared("SET LOCAL plan_cache_mode = force_custom_plan").await?;
+    }
+    Ok(())
+}
+
 /// Runs a query whose first value is the project and whose others are ids.
 pub(in crate::identify) async fn query_ids(
     tx: &Tx,
