@@ -304,6 +304,13 @@ fn crates_do_not_know_those_above_them() {
     assert_none(&broken, "dependencies between crates that should not know each other");
 }
 
+/// What `make run` says, `cargo run -- serve`, has to name no executable, though the crate has several.
+#[test]
+fn the_executable_to_run_is_named() {
+    let manifest = fs::read_to_string(tree::root().join("cli/Cargo.toml")).unwrap();
+    assert!(manifest.lines().any(|line| line == "default-run = \"gatepost\""), "{manifest}");
+}
+
 #[test]
 fn slices_have_the_files_of_the_vocabulary() {
     let mut broken = Vec::new();
