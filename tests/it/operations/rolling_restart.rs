@@ -16,13 +16,11 @@ use harness::{
     Balancer, Installation, PASSWORD, Process, code_in, free_port,
     rabbit::Vhost,
     smtp::{Options, SmtpServer, Tls},
+    works::PATIENCE,
 };
 use serde_json::{Value, json};
 
 use crate::faults::{full, stack::OwnDatabase};
-
-/// A mail may wait for the worker that starts in the place of another one, on a machine that does more than this test.
-const PATIENCE: Duration = Duration::from_secs(120);
 
 const WORKERS: [&[&str]; 3] = [&["worker", "mail"], &["worker", "notify"], &["worker", "sweep", "identify"]];
 
