@@ -10,7 +10,7 @@
 use std::{sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
-use gateway::{AppState, metrics_listener, server};
+use gateway::{AppParts, AppState, metrics_listener, server, state::Keys};
 use shared::{
     blocklist,
     broker::{self, Broker},
@@ -21,6 +21,7 @@ use shared::{
     kernel::{self, Kernel},
     lifecycle::{Lifecycle, terminated},
     password::HashPool,
+    sessions::SessionCache,
     telemetry::{self, Telemetry},
 };
 use workers::{Context, mail::Mailer};
@@ -130,15 +131,15 @@ async fn spawn_listeners(kernel: &Arc<Kernel>, lifecycle: &mut Lifecycle) -> any
     if let Some(batcher) = capture.batcher() {
         lifecycle.spawn(capture::COMPONENT, batcher.run(Arc::clone(kernel)));
     }
-    let state = AppState {
+    let state = AppState::from(AppParts {
         kernel: Arc::clone(kernel),
         hasher: Arc::new(hasher),
-        sessions: Arc::default(),
-        keys: Arc::default(),
+        sessions: SessionCache::default(),
+        keys: Keys::default(),
         capture,
         readiness: lifecycle.readiness.clone(),
         draining: stopping.clone(),
-    };
+    });
     if let Some(listen) = kernel.config.telemetry.metrics_listen {
         let bound = server::bind(listen).await.with_context(|| format!("telemetry.metrics_listen {listen}"))?;
         let (state, stopping) = (state.clone(), stopping.clone());

@@ -36,18 +36,21 @@ mod tests;
 
 use std::{sync::Arc, time::Duration};
 
-use poem::{EndpointExt, Response, Route, endpoint::BoxEndpoint};
+use poem::{EndpointExt, Middleware, Response, Route, endpoint::BoxEndpoint};
 use serde_json::Value;
 
 use crate::{
     middleware::{
         access_log::AccessLog, audit_failures::AuditFailures, csrf::RefuseForeign, diagnose::Diagnose, edge::Edge,
-        envelope::Envelope, idempotency::Idempotency, key_trace::KeyTrace, limits::Limits, panic::CatchPanic,
+        envelope::Envelope, fork::Fork, idempotency::Idempotency, key_trace::KeyTrace, limits::Limits, panic::CatchPanic,
         timeout::Timeout,
     },
     operations::Operations,
 };
-pub use crate::{problem::problem, state::AppState};
+pub use crate::{
+    problem::problem,
+    state::{AppState, AppParts},
+};
 
 /// Addresses that are not in the API document.
 const OTHER_ADDRESSES: &[(&str, &[&str])] = &[
@@ -87,11 +90,8 @@ fn guard(routes: Route, document: &Value, state: AppState) -> BoxEndpoint<'stati
     let operations = Arc::new(operations);
     let patience = Duration::from_secs(http.request_timeout_seconds);
     // From the inside out; see `middleware` for the same list from the outside in.
-    let guarded = routes
-        .with(Idempotency)
-        .with(AuditFailures)
-        .with(Diagnose(Arc::clone(&operations)))
-        .with(KeyTrace)
+    let guarded = Fork::new(routes, Idempotency.combine(AuditFailures).combine(Diagnose(Arc::clone(&operations))))
+        .with(KeyTrace(state.clone()))
         .with(RefuseForeign { public_origin: http.origin() })
         .with(Limits::of(http))
         .with(Timeout(patience))
@@ -102,7 +102,6 @@ fn guard(routes: Route, document: &Value, state: AppState) -> BoxEndpoint<'stati
         .with(capture::Mount { patience })
         .with(AccessLog(Arc::clone(&operations)))
         .with(Envelope::new(state, operations))
-        .map_to_response()
         .boxed()
 }
 

@@ -1,6 +1,6 @@
 //! What every handler can reach.
 
-use std::sync::Arc;
+use std::{ops::Deref, sync::Arc};
 
 use shared::{
     api_keys::KeyCache,
@@ -21,21 +21,38 @@ pub struct Keys {
     pub secret: SecretKeyCache,
 }
 
-/// What every handler can reach; cloning it is cheap.
-#[derive(Clone)]
-pub struct AppState {
+/// What a gateway consists of.
+pub struct AppParts {
     /// Database, clock, keys and configuration.
     pub kernel: Arc<Kernel>,
     /// The threads that hash passwords.
     pub hasher: Arc<HashPool>,
     /// Sessions that were looked up lately.
-    pub sessions: Arc<SessionCache>,
+    pub sessions: SessionCache,
     /// Keys that were looked up lately.
-    pub keys: Arc<Keys>,
+    pub keys: Keys,
     /// Where events of analytics clients are handed in; what takes them has to run.
     pub capture: Arc<Capture>,
     /// Whether the components of this process are ready.
     pub readiness: Readiness,
     /// Cancelled when this process is about to stop and should get no further requests.
     pub draining: CancellationToken,
+}
+
+/// What every handler can reach. Each request has a clone of it, which costs one counter.
+#[derive(Clone)]
+pub struct AppState(Arc<AppParts>);
+
+impl From<AppParts> for AppState {
+    fn from(parts: AppParts) -> Self {
+        Self(Arc::new(parts))
+    }
+}
+
+impl Deref for AppState {
+    type Target = AppParts;
+
+    fn deref(&self) -> &AppParts {
+        &self.0
+    }
 }

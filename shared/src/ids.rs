@@ -3,13 +3,22 @@
 //! A newtype keeps a session id from being passed where a user id is meant. `UUIDv7` (RFC 9562, section 5.7) sorts by
 //! creation time, so primary keys are appended to an index instead of scattered over it.
 
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
+
+use crate::secret;
 
 /// A fresh `UUIDv7`.
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the one place that makes ids")]
 pub fn next() -> Uuid {
     Uuid::now_v7()
+}
+
+/// A fresh `UUIDv4` (RFC 9562, section 5.4), for what nothing is sorted by: it needs neither a clock nor a counter that all
+/// threads share.
+#[must_use]
+pub fn random() -> Uuid {
+    Builder::from_random_bytes(secret::random_bytes()).into_uuid()
 }
 
 /// Declares an id newtype that is stored as a UUID and written as a plain UUID string.

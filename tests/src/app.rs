@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gateway::AppState;
+use gateway::{AppState, AppParts, state::Keys};
 use poem::{Response, endpoint::BoxEndpoint};
 use sea_orm::{ConnectionTrait, Database, Statement};
 use shared::{
@@ -24,6 +24,7 @@ use shared::{
     lifecycle::{CancellationToken, Lifecycle},
     password::HashPool,
     secret::{Keyring, Redacted},
+    sessions::SessionCache,
 };
 use tokio::sync::Mutex;
 use workers::{Context, Registry, mail::Mailer};
@@ -99,15 +100,15 @@ impl TestApp {
         if let Some(batcher) = capture.batcher() {
             lifecycle.spawn(capture::COMPONENT, batcher.run(Arc::clone(&kernel)));
         }
-        let state = AppState {
+        let state = AppState::from(AppParts {
             kernel: Arc::clone(&kernel),
             hasher: Arc::clone(&hasher),
-            sessions: Arc::default(),
-            keys: Arc::default(),
+            sessions: SessionCache::default(),
+            keys: Keys::default(),
             capture: Arc::clone(&capture),
             readiness: lifecycle.readiness.clone(),
             draining: CancellationToken::new(),
-        };
+        });
         let mailer = Arc::new(Mailer::new(&kernel.config).expect("a mailer"));
         let context = Arc::new(Context::new(Arc::clone(&kernel), mailer, lifecycle.readiness.clone()));
         Self {
@@ -169,15 +170,15 @@ impl TestApp {
     }
 
     fn gateway_with(&self, kernel: Kernel) -> BoxEndpoint<'static, Response> {
-        gateway::app(AppState {
+        gateway::app(AppState::from(AppParts {
             kernel: Arc::new(kernel),
             hasher: Arc::clone(&self.hasher),
-            sessions: Arc::default(),
-            keys: Arc::default(),
+            sessions: SessionCache::default(),
+            keys: Keys::default(),
             capture: Arc::clone(&self.capture),
             readiness: Lifecycle::new().readiness.clone(),
             draining: CancellationToken::new(),
-        })
+        }))
     }
 
     /// The origin that browsers of this application send.

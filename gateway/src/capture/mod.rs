@@ -19,8 +19,9 @@
 mod events;
 mod fixed;
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
+use futures_util::{FutureExt, TryFutureExt, future::Either};
 use poem::{
     Endpoint, EndpointExt, IntoResponse, Middleware, Request, Response, Result,
     endpoint::{BoxEndpoint, make},
@@ -30,7 +31,7 @@ use serde_json::Value;
 use shared::fault::Fault;
 
 use crate::{
-    middleware::{edge, panic::CatchPanic, request_id::RequestId, timeout::Timeout},
+    middleware::{edge, panic::CatchPanic, request_id, timeout::Timeout},
     problem::problem,
     problem_kinds::{METHOD_NOT_ALLOWED, NOT_FOUND},
 };
@@ -116,10 +117,10 @@ pub struct MountEndpoint<E> {
 impl<E: Endpoint> Endpoint for MountEndpoint<E> {
     type Output = Response;
 
-    async fn call(&self, request: Request) -> Result<Response> {
+    fn call(&self, request: Request) -> impl Future<Output = Result<Response>> + Send {
         match Route::of(request.uri().path()).map(Route::methods) {
-            Some(methods) => Ok(Box::pin(self.answer(request, methods)).await),
-            None => self.inner.call(request).await.map(IntoResponse::into_response),
+            Some(methods) => Either::Left(Box::pin(self.answer(request, methods)).map(Ok)),
+            None => Either::Right(self.inner.call(request).map_ok(IntoResponse::into_response)),
         }
     }
 }
@@ -127,7 +128,7 @@ impl<E: Endpoint> Endpoint for MountEndpoint<E> {
 impl<E> MountEndpoint<E> {
     async fn answer(&self, mut request: Request, methods: &'static str) -> Response {
         request.headers_mut().remove(header::COOKIE);
-        let request_id = RequestId::of(&request);
+        let request_id = request_id::of(&request);
         let origin = request.headers().get(header::ORIGIN).cloned();
         let is_credentialed = origin.is_some() && sends_credentials(request.uri().query().unwrap_or_default());
         let mut response = if request.method() == Method::OPTIONS {

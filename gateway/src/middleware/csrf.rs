@@ -10,6 +10,9 @@
 //! middleware refuses requests that are visibly foreign, whatever authenticates them; the security layer demands
 //! [`is_same_origin`] where a cookie does, and so do the pages' forms.
 
+use std::future::{Future, ready};
+
+use futures_util::{TryFutureExt, future::Either};
 use poem::{
     Endpoint, IntoResponse, Middleware, Request, Response, Result,
     http::{HeaderMap, HeaderValue, Method, header},
@@ -107,11 +110,12 @@ pub struct RefuseForeignEndpoint<E> {
 impl<E: Endpoint> Endpoint for RefuseForeignEndpoint<E> {
     type Output = Response;
 
-    async fn call(&self, request: Request) -> Result<Response> {
+    // Without a future of its own, which would carry a copy of the request.
+    fn call(&self, request: Request) -> impl Future<Output = Result<Response>> + Send {
         if is_write(request.method()) && is_refused(request.uri().path(), request.headers(), &self.public_origin) {
-            return Err(rejected(&self.public_origin));
+            return Either::Left(ready(Err(rejected(&self.public_origin))));
         }
-        self.inner.call(request).await.map(IntoResponse::into_response)
+        Either::Right(self.inner.call(request).map_ok(IntoResponse::into_response))
     }
 }
 

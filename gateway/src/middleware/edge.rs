@@ -16,7 +16,7 @@ use poem_openapi::error::{
 use shared::fault::{Fault, INTERNAL, ProblemKind, THROTTLED, UNAVAILABLE, VALIDATION};
 use uuid::Uuid;
 
-use super::request_id::RequestId;
+use super::request_id;
 use crate::{
     operations::Operations,
     pages::render,
@@ -49,7 +49,7 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
     type Output = Response;
 
     async fn call(&self, request: Request) -> Result<Response> {
-        let request_id = RequestId::of(&request);
+        let request_id = request_id::of(&request);
         let path = request.uri().path().to_owned();
         let is_for_people = is_for_people(&path, request.headers());
         let error = match self.inner.call(request).await {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! request    a fresh id ─► whose it is ─► one spelling of the path ─► what handlers can reach
-//! answer     the id ─► security headers
+//! answer     security headers ─► the id
 //! ```
 //!
 //! One layer for all: each layer of its own would carry a copy of the request through every call. What is inside has turned
@@ -11,7 +11,12 @@
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
+use poem::{
+    Endpoint, IntoResponse, Middleware, Request, Response, Result,
+    http::{HeaderName, HeaderValue},
+};
+
+use shared::ids;
 
 use super::{client, path, request_id, security_headers};
 use crate::{operations::Operations, state::AppState};
@@ -23,7 +28,8 @@ pub struct Envelope {
     operations: Arc<Operations>,
     /// Whose `X-Forwarded-For` is believed.
     trusted_proxies: Arc<[IpNet]>,
-    is_https: bool,
+    /// What every answer says.
+    security_headers: Arc<[(HeaderName, HeaderValue)]>,
 }
 
 impl Envelope {
@@ -31,8 +37,9 @@ impl Envelope {
     #[must_use]
     pub fn new(state: AppState, operations: Arc<Operations>) -> Self {
         let http = &state.kernel.config.http;
-        let (trusted_proxies, is_https) = (http.trusted_proxies.as_slice().into(), http.is_https());
-        Self { state, operations, trusted_proxies, is_https }
+        let trusted_proxies = http.trusted_proxies.as_slice().into();
+        let security_headers = security_headers::of(http.is_https()).into();
+        Self { state, operations, trusted_proxies, security_headers }
     }
 }
 
@@ -54,15 +61,15 @@ impl<E: Endpoint> Endpoint for EnvelopeEndpoint<E> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> Result<Response> {
-        let Envelope { state, operations, trusted_proxies, is_https } = &self.envelope;
-        let id = request_id::assign(&mut request);
+        let Envelope { state, operations, trusted_proxies, security_headers } = &self.envelope;
+        let id = ids::random();
         client::identify(&mut request, trusted_proxies, id);
         path::normalise(&mut request);
         request.set_data(Arc::clone(operations));
         request.set_data(state.clone());
         let mut response = self.inner.call(request).await?.into_response();
+        security_headers::add(&mut response, security_headers);
         request_id::tell(&mut response, id);
-        security_headers::add(&mut response, *is_https);
         Ok(response)
     }
 }

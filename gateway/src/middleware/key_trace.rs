@@ -34,20 +34,21 @@ impl KeyUse {
 }
 
 /// The middleware.
-#[derive(Clone, Copy, Debug)]
-pub struct KeyTrace;
+#[derive(Clone)]
+pub struct KeyTrace(pub AppState);
 
 impl<E: Endpoint> Middleware<E> for KeyTrace {
     type Output = KeyTraceEndpoint<E>;
 
     fn transform(&self, inner: E) -> Self::Output {
-        KeyTraceEndpoint { inner }
+        KeyTraceEndpoint { inner, state: self.0.clone() }
     }
 }
 
 /// The endpoint of [`KeyTrace`].
 pub struct KeyTraceEndpoint<E> {
     inner: E,
+    state: AppState,
 }
 
 impl<E: Endpoint> Endpoint for KeyTraceEndpoint<E> {
@@ -57,7 +58,6 @@ impl<E: Endpoint> Endpoint for KeyTraceEndpoint<E> {
         let seen = Arc::new(KeyUse::default());
         request.extensions_mut().insert(Arc::clone(&seen));
         let is_in_query = presented::is_in_query(request.uri().query());
-        let state = request.data::<AppState>().cloned();
         match self.inner.call(request).await {
             Ok(response) => {
                 let mut response = response.into_response();
@@ -67,9 +67,10 @@ impl<E: Endpoint> Endpoint for KeyTraceEndpoint<E> {
                 Ok(response)
             }
             Err(error) => {
-                if let (Some((id, client)), Some(state), true) = (seen.0.get(), state, is_refusal(&error))
+                if let (Some((id, client)), true) = (seen.0.get(), is_refusal(&error))
                     && let Err(cause) =
-                        Box::pin(api_keys::note_refusal(&state.kernel, &state.keys.personal, client, *id)).await
+                        Box::pin(api_keys::note_refusal(&self.state.kernel, &self.state.keys.personal, client, *id))
+                            .await
                 {
                     tracing::warn!(%cause, "the refusal of an API key was not audited");
                 }

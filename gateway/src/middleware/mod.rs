@@ -13,9 +13,10 @@
 //! limits             sizes, U+0000, strict JSON
 //! csrf               no state changes on behalf of another site
 //! key_trace          what became of a personal API key: audit, and a warning about keys in the query
-//! diagnose           names the fields when a body does not fit
-//! audit_failures     what is refused and no flow audited
-//! idempotency        what is sent again has its effect once
+//! fork               what only reads goes to the routes at once
+//!   diagnose           names the fields when a body does not fit
+//!   audit_failures     what is refused and no flow audited
+//!   idempotency        what is sent again has its effect once
 //!   routes
 //! ```
 
@@ -26,6 +27,7 @@ pub mod csrf;
 pub mod diagnose;
 pub mod edge;
 pub mod envelope;
+pub mod fork;
 pub mod idempotency;
 pub mod json_check;
 pub mod key_trace;

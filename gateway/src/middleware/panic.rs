@@ -1,6 +1,6 @@
 //! A panic fails its request and nothing else.
 
-use std::{any::Any, panic::AssertUnwindSafe};
+use std::{any::Any, future::Future, panic::AssertUnwindSafe};
 
 use futures_util::FutureExt;
 use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
@@ -28,11 +28,11 @@ pub struct CatchPanicEndpoint<E> {
 impl<E: Endpoint> Endpoint for CatchPanicEndpoint<E> {
     type Output = Response;
 
-    async fn call(&self, request: Request) -> Result<Response> {
-        match AssertUnwindSafe(self.inner.call(request)).catch_unwind().await {
+    fn call(&self, request: Request) -> impl Future<Output = Result<Response>> + Send {
+        AssertUnwindSafe(self.inner.call(request)).catch_unwind().map(|outcome| match outcome {
             Ok(outcome) => outcome.map(IntoResponse::into_response),
             Err(payload) => Err(problem(Fault::of(&INTERNAL).source(format!("panic: {}", message(&*payload))))),
-        }
+        })
     }
 }
 

@@ -6,28 +6,16 @@ use poem::{
     Request, Response,
     http::{HeaderName, HeaderValue},
 };
+use shared::client::Client;
 use uuid::{Uuid, fmt::Hyphenated};
 
 /// Name of the response header.
 pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The id of the request that carries it among its extensions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RequestId(pub Uuid);
-
-impl RequestId {
-    /// The id of a request that has passed the middleware.
-    #[must_use]
-    pub fn of(request: &Request) -> Option<Uuid> {
-        request.data::<Self>().map(|id| id.0)
-    }
-}
-
-/// Gives a request its id.
-pub(super) fn assign(request: &mut Request) -> Uuid {
-    let id = shared::ids::next();
-    request.set_data(RequestId(id));
-    id
+/// The id of a request that has passed the middleware.
+#[must_use]
+pub fn of(request: &Request) -> Option<Uuid> {
+    request.data::<Client>().map(|client| client.request_id)
 }
 
 /// Tells the client the id of its request.

@@ -25,17 +25,21 @@ const ALWAYS: [(HeaderName, &str); 7] = [
     (HeaderName::from_static("cross-origin-resource-policy"), "same-origin"),
 ];
 
-const HSTS: HeaderValue = HeaderValue::from_static("max-age=63072000");
+const HSTS: (HeaderName, &str) = (header::STRICT_TRANSPORT_SECURITY, "max-age=63072000");
+
+/// What the answers of an installation say.
+pub(super) fn of(is_https: bool) -> Vec<(HeaderName, HeaderValue)> {
+    let all = ALWAYS.into_iter().chain(is_https.then_some(HSTS));
+    all.map(|(name, value)| (name, HeaderValue::from_static(value))).collect()
+}
 
 /// Adds what an answer does not say of itself.
-pub(super) fn add(response: &mut Response, is_https: bool) {
+pub(super) fn add(response: &mut Response, all: &[(HeaderName, HeaderValue)]) {
     let headers = response.headers_mut();
     headers.remove(header::SERVER);
-    headers.reserve(ALWAYS.len() + 1);
-    for (name, value) in ALWAYS {
-        headers.entry(name).or_insert(HeaderValue::from_static(value));
-    }
-    if is_https {
-        headers.entry(header::STRICT_TRANSPORT_SECURITY).or_insert(HSTS);
+    // And the id of the request.
+    headers.reserve(all.len() + 1);
+    for (name, value) in all {
+        headers.entry(name).or_insert_with(|| value.clone());
     }
 }

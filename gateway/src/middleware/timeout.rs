@@ -1,7 +1,8 @@
 //! A request that takes too long is answered 503; its transaction rolls back when its future is dropped.
 
-use std::time::Duration;
+use std::{future::Future, time::Duration};
 
+use futures_util::FutureExt;
 use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result};
 use shared::fault::{Fault, UNAVAILABLE};
 
@@ -28,10 +29,10 @@ pub struct TimeoutEndpoint<E> {
 impl<E: Endpoint> Endpoint for TimeoutEndpoint<E> {
     type Output = Response;
 
-    async fn call(&self, request: Request) -> Result<Response> {
-        match tokio::time::timeout(self.limit, self.inner.call(request)).await {
+    fn call(&self, request: Request) -> impl Future<Output = Result<Response>> + Send {
+        tokio::time::timeout(self.limit, self.inner.call(request)).map(|outcome| match outcome {
             Ok(outcome) => outcome.map(IntoResponse::into_response),
             Err(elapsed) => Err(problem(Fault::of(&UNAVAILABLE).retry_after(Duration::from_secs(1)).source(elapsed))),
-        }
+        })
     }
 }

@@ -38,7 +38,7 @@ use shared::{
 };
 
 use crate::{
-    middleware::request_id::RequestId,
+    middleware::request_id,
     problem::{Rejection, problem},
     state::AppState,
 };
@@ -121,7 +121,7 @@ fn refusal(request: &Request, error: impl Into<Fault>) -> Result<(Rejection, Vec
     if rejection.status() == StatusCode::INTERNAL_SERVER_ERROR {
         return Err(rejection.into());
     }
-    rejection.log(RequestId::of(request));
+    rejection.log(request_id::of(request));
     let document = rejection.document(None);
     let mut texts = match (document.errors, document.detail) {
         (Some(fields), _) => fields.into_iter().map(|field| field.detail).collect(),

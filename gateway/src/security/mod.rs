@@ -140,7 +140,7 @@ fn remember(request: &Request, user_id: Option<UserId>, key_id: Option<Uuid>) {
 
 async fn api_key(state: &AppState, request: &Request, presented: (&str, Place)) -> poem::Result<Identity> {
     let client = request.data::<Client>().ok_or_else(|| problem(Fault::of(&INTERNAL)))?;
-    let caches = (state.sessions.as_ref(), &state.keys.personal);
+    let caches = (&state.sessions, &state.keys.personal);
     let principal = api_keys::authenticate(&state.kernel, caches, client, presented).await.map_err(problem)?;
     KeyUse::remember(request, principal.key.id);
     remember(request, Some(principal.user.id), Some(principal.key.id.0));

@@ -20,9 +20,10 @@ use shared::{
     lifecycle::{CancellationToken, Readiness},
     password::HashPool,
     secret::Keyring,
+    sessions::SessionCache,
 };
 
-use crate::AppState;
+use crate::{AppState, AppParts, state::Keys};
 
 /// An application that removes its files when it is dropped.
 struct TestApp {
@@ -51,15 +52,15 @@ async fn state(folder: &std::path::Path, variables: &[(&str, &str)]) -> AppState
     let hasher = Arc::new(HashPool::start(&config.password, &keys).unwrap());
     let capture = Capture::new(&config.capture);
     let kernel = Kernel { db, clock: Arc::new(SystemClock), keys, config: Arc::new(config) };
-    AppState {
+    AppState::from(AppParts {
         kernel: Arc::new(kernel),
         hasher,
-        sessions: Arc::default(),
-        keys: Arc::default(),
+        sessions: SessionCache::default(),
+        keys: Keys::default(),
         capture: Arc::new(capture),
         readiness: Readiness::default(),
         draining: CancellationToken::new(),
-    }
+    })
 }
 
 impl TestApp {
