@@ -45,6 +45,9 @@ struct Mail {
     received_at: Timestamp,
 }
 
+/// Where the mails are as JSON; the one address under `/api` that is no operation.
+pub const LIST_PATH: &str = "/api/dev/mailbox";
+
 /// `GET /api/dev/mailbox?to=`: the mails as JSON, newest first.
 #[must_use]
 pub fn list(state: &AppState) -> RouteMethod {

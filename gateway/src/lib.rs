@@ -36,10 +36,11 @@ mod tests;
 
 use std::{sync::Arc, time::Duration};
 
-use poem::{EndpointExt, Middleware, Response, Route, endpoint::BoxEndpoint};
+use poem::{Endpoint, EndpointExt, Middleware, Response, Route, endpoint::BoxEndpoint};
 use serde_json::Value;
 
 use crate::{
+    api::Beside,
     middleware::{
         access_log::AccessLog, audit_failures::AuditFailures, csrf::RefuseForeign, diagnose::Diagnose, edge::Edge,
         envelope::Envelope, fork::Fork, idempotency::Idempotency, key_trace::KeyTrace, limits::Limits, panic::CatchPanic,
@@ -61,7 +62,7 @@ const OTHER_ADDRESSES: &[(&str, &[&str])] = &[
     ("/health/ready", &["GET"]),
     ("/_health", &["GET"]),
     ("/dev/mailbox", &["GET"]),
-    ("/api/dev/mailbox", &["GET"]),
+    (dev_mailbox::LIST_PATH, &["GET"]),
     ("/assets/gatepost.css", &["GET"]),
     ("/", &["GET"]),
     ("/account", &["GET"]),
@@ -84,7 +85,7 @@ pub fn app(state: AppState) -> BoxEndpoint<'static, Response> {
 }
 
 /// What every request passes on its way to the routes.
-fn guard(routes: Route, document: &Value, state: AppState) -> BoxEndpoint<'static, Response> {
+fn guard(routes: impl Endpoint + 'static, document: &Value, state: AppState) -> BoxEndpoint<'static, Response> {
     let http = &state.kernel.config.http;
     let operations = Operations::of(document).with(OTHER_ADDRESSES).with(capture::OTHER_ADDRESSES);
     let operations = Arc::new(operations);
@@ -106,7 +107,7 @@ fn guard(routes: Route, document: &Value, state: AppState) -> BoxEndpoint<'stati
 }
 
 /// All routes, and the API document of those that are in it.
-fn routes(state: &AppState) -> (Route, Value) {
+fn routes(state: &AppState) -> (impl Endpoint + 'static, Value) {
     let service = spec::service();
     let document = spec::document().unwrap_or_else(|error| {
         tracing::error!(%error, "the API document contradicts itself");
@@ -120,7 +121,6 @@ fn routes(state: &AppState) -> (Route, Value) {
         .at("/health/ready", health::ready(state))
         .at("/_health", health::ready(state))
         .at("/dev/mailbox", dev_mailbox::page(state))
-        .at("/api/dev/mailbox", dev_mailbox::list(state))
-        .nest_no_strip("/api", service);
-    (pages::routes(routes, state), document)
+        .at(dev_mailbox::LIST_PATH, dev_mailbox::list(state));
+    (Beside::new(service, pages::routes(routes, state)), document)
 }

@@ -21,7 +21,40 @@ pub mod two_factor;
 pub mod two_factor_reset;
 pub mod users;
 
+use std::future::Future;
+
+use futures_util::{TryFutureExt, future::Either};
+use poem::{Endpoint, IntoEndpoint, IntoResponse, Request, Response, Result, endpoint::BoxEndpoint};
 use poem_openapi::Tags;
+
+use crate::dev_mailbox;
+
+/// Operations under `/api`, and whatever answers all other addresses. Operations know their whole path, so that nothing has
+/// to be taken off it on the way.
+pub struct Beside<E> {
+    operations: BoxEndpoint<'static>,
+    others: E,
+}
+
+impl<E: Endpoint> Beside<E> {
+    /// The operations of a service beside other addresses.
+    pub fn new(service: impl IntoEndpoint<Endpoint = BoxEndpoint<'static>>, others: E) -> Self {
+        Self { operations: service.into_endpoint(), others }
+    }
+}
+
+impl<E: Endpoint> Endpoint for Beside<E> {
+    type Output = Response;
+
+    fn call(&self, request: Request) -> impl Future<Output = Result<Response>> + Send {
+        let path = request.uri().path();
+        if path.starts_with("/api/") && path != dev_mailbox::LIST_PATH {
+            Either::Left(self.operations.call(request))
+        } else {
+            Either::Right(self.others.call(request).map_ok(IntoResponse::into_response))
+        }
+    }
+}
 
 /// What operations are grouped by; a class of a generated client each.
 #[derive(Tags)]
