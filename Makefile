@@ -41,7 +41,7 @@ gen: ## write all generated files anew
 	@scripts/setup.sh test
 	scripts/gen.sh
 
-bench: ## measure, in a release build; ONLY="session login" for some suites
+bench: ## measure, in the profile that ships; ONLY="session login" for some suites
 	@scripts/setup.sh test
-	cargo build --release --workspace --bins --locked
-	target/release/bench $(ONLY)
+	cargo build --profile dist --workspace --bins --locked
+	target/dist/bench $(ONLY)

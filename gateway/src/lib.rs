@@ -43,14 +43,14 @@ use crate::{
     api::Beside,
     middleware::{
         access_log::AccessLog, audit_failures::AuditFailures, csrf::RefuseForeign, diagnose::Diagnose, edge::Edge,
-        envelope::Envelope, fork::Fork, idempotency::Idempotency, key_trace::KeyTrace, limits::Limits, panic::CatchPanic,
-        timeout::Timeout,
+        envelope::Envelope, fork::Fork, idempotency::Idempotency, key_trace::KeyTrace, limits::Limits,
+        panic::CatchPanic, timeout::Timeout,
     },
     operations::Operations,
 };
 pub use crate::{
     problem::problem,
-    state::{AppState, AppParts},
+    state::{AppParts, AppState},
 };
 
 /// Addresses that are not in the API document.

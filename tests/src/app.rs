@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gateway::{AppState, AppParts, state::Keys};
+use gateway::{AppParts, AppState, state::Keys};
 use poem::{Response, endpoint::BoxEndpoint};
 use sea_orm::{ConnectionTrait, Database, Statement};
 use shared::{

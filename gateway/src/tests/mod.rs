@@ -23,7 +23,7 @@ use shared::{
     sessions::SessionCache,
 };
 
-use crate::{AppState, AppParts, state::Keys};
+use crate::{AppParts, AppState, state::Keys};
 
 /// An application that removes its files when it is dropped.
 struct TestApp {

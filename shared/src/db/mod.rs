@@ -13,6 +13,7 @@ mod change;
 mod config;
 mod deferral;
 mod numbered;
+mod portions;
 mod sweep;
 mod tx;
 
@@ -26,6 +27,7 @@ pub use change::Mark;
 pub use config::DatabaseConfig;
 pub use deferral::Deferral;
 pub use numbered::numbered;
+pub use portions::portions;
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, DbErr, SqlErr, SqliteTransactionMode,
     SqlxError, Statement, TransactionOptions, TransactionTrait,

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     audit::Outcome,
     clock::Timestamp,
-    db::{Tx, numbered},
+    db::{Tx, numbered, portions},
     jobs,
     kernel::Kernel,
     orgs::{self, Actor, By, Permission},
@@ -28,8 +28,6 @@ use crate::{
     secret::{self, Redacted},
 };
 
-/// Rows that one statement inserts.
-const ROWS: usize = 1_000;
 /// Facts that one job carries.
 const FACTS_PER_JOB: usize = 200;
 
@@ -210,31 +208,30 @@ async fn insert_events<E>(
 where
     E: Borrow<CapturedEvent> + Send + Sync,
 {
-    let mut fresh = BTreeSet::new();
-    let all: Vec<_> = kept.values().collect();
-    for events in all.chunks(ROWS) {
-        let mut values: Vec<Value> = Vec::with_capacity(events.len() * 8);
-        for (event, fact, _) in events {
-            let event: &CapturedEvent = event.borrow();
-            let properties = without_proof(&event.properties);
-            let properties = serde_json::to_string(&*properties).map_err(|err| DbErr::Custom(err.to_string()))?;
-            values.extend::<[Value; 8]>([
-                project_id.0.into(),
-                event.uuid.into(),
-                event.event.clone().into(),
-                event.distinct_id.clone().into(),
-                event.at.0.into(),
-                event.received_at.0.into(),
-                (fact.deed == Deed::Personless).into(),
-                properties.into(),
-            ]);
-        }
+    let (engine, mut fresh) = (tx.get_database_backend(), BTreeSet::new());
+    let mut events: Vec<[Value; 8]> = Vec::with_capacity(kept.len());
+    for (event, fact, _) in kept.values() {
+        let event: &CapturedEvent = event.borrow();
+        let properties = without_proof(&event.properties);
+        let properties = serde_json::to_string(&*properties).map_err(|err| DbErr::Custom(err.to_string()))?;
+        events.push([
+            project_id.0.into(),
+            event.uuid.into(),
+            event.event.clone().into(),
+            event.distinct_id.clone().into(),
+            event.at.0.into(),
+            event.received_at.0.into(),
+            (fact.deed == Deed::Personless).into(),
+            properties.into(),
+        ]);
+    }
+    for events in portions(engine, events) {
         let sql = format!(
             "INSERT INTO events (project_id, uuid, event, distinct_id, at, received_at, is_personless, properties)
              VALUES {} ON CONFLICT DO NOTHING RETURNING uuid",
             store::rows(events.len(), 8)
         );
-        for row in tx.query_all_raw(numbered(tx.get_database_backend(), sql, values)).await? {
+        for row in tx.query_all_raw(numbered(engine, sql, events.into_iter().flatten())).await? {
             fresh.insert(row.try_get("", "uuid")?);
         }
     }
@@ -292,14 +289,11 @@ async fn known_uses(tx: &Tx, project_id: ProjectId, ids: &BTreeSet<&str>) -> Res
 
 /// Records earlier first uses. The keys are sorted, so that two batches wait for one another in the same order.
 async fn insert_uses(tx: &Tx, project_id: ProjectId, uses: &BTreeMap<Use, Moment>) -> Result<(), DbErr> {
-    let all: Vec<_> = uses.iter().collect();
-    for uses in all.chunks(ROWS) {
-        let values: Vec<Value> = uses
-            .iter()
-            .flat_map(|((id, is_personless), (at, uuid))| -> [Value; 5] {
-                [project_id.0.into(), id.clone().into(), (*is_personless).into(), at.0.into(), (*uuid).into()]
-            })
-            .collect();
+    let engine = tx.get_database_backend();
+    let row = |((id, is_personless), (at, uuid)): (&Use, &Moment)| -> [Value; 5] {
+        [project_id.0.into(), id.clone().into(), (*is_personless).into(), at.0.into(), (*uuid).into()]
+    };
+    for uses in portions(engine, uses.iter().map(row).collect()) {
         let sql = format!(
             "INSERT INTO distinct_id_uses (project_id, distinct_id, is_personless, at, uuid) VALUES {}
              ON CONFLICT (project_id, distinct_id, is_personless) DO UPDATE SET at = excluded.at, uuid = excluded.uuid
@@ -307,34 +301,34 @@ async fn insert_uses(tx: &Tx, project_id: ProjectId, uses: &BTreeMap<Use, Moment
                 OR (excluded.at = distinct_id_uses.at AND excluded.uuid < distinct_id_uses.uuid)",
             store::rows(uses.len(), 5)
         );
-        tx.execute_raw(numbered(tx.get_database_backend(), sql, values)).await?;
+        tx.execute_raw(numbered(engine, sql, uses.into_iter().flatten())).await?;
     }
     Ok(())
 }
 
 /// Inserts facts that are to be applied.
 pub(super) async fn insert_facts(tx: &Tx, project_id: ProjectId, facts: &[Fact]) -> Result<(), DbErr> {
-    for facts in facts.chunks(ROWS) {
-        let mut values: Vec<Value> = Vec::with_capacity(facts.len() * 8);
-        for fact in facts {
-            let changes = if fact.changes.is_empty() { None } else { serde_json::to_string(&fact.changes).ok() };
-            values.extend::<[Value; 8]>([
-                project_id.0.into(),
-                fact.uuid.into(),
-                store::kind(&fact.deed).into(),
-                fact.at.0.into(),
-                fact.distinct_id.clone().into(),
-                fact.other().map(str::to_owned).into(),
-                changes.into(),
-                false.into(),
-            ]);
-        }
+    let engine = tx.get_database_backend();
+    let row = |fact: &Fact| -> [Value; 8] {
+        let changes = if fact.changes.is_empty() { None } else { serde_json::to_string(&fact.changes).ok() };
+        [
+            project_id.0.into(),
+            fact.uuid.into(),
+            store::kind(&fact.deed).into(),
+            fact.at.0.into(),
+            fact.distinct_id.clone().into(),
+            fact.other().map(str::to_owned).into(),
+            changes.into(),
+            false.into(),
+        ]
+    };
+    for facts in portions(engine, facts.iter().map(row).collect()) {
         let sql = format!(
             "INSERT INTO person_facts (project_id, uuid, kind, at, distinct_id, other, changes, is_applied)
              VALUES {} ON CONFLICT DO NOTHING",
             store::rows(facts.len(), 8)
         );
-        tx.execute_raw(numbered(tx.get_database_backend(), sql, values)).await?;
+        tx.execute_raw(numbered(engine, sql, facts.into_iter().flatten())).await?;
     }
     Ok(())
 }
@@ -343,27 +337,25 @@ pub(super) async fn insert_facts(tx: &Tx, project_id: ProjectId, facts: &[Fact])
 pub(super) async fn insert_warnings(tx: &Tx, project_id: ProjectId, warnings: &[Warning]) -> Result<(), DbErr> {
     let by_id: BTreeMap<Uuid, &Warning> =
         warnings.iter().rev().map(|warning| (warning.id(project_id), warning)).collect();
-    for warnings in by_id.into_iter().collect::<Vec<_>>().chunks(ROWS) {
-        let values: Vec<Value> = warnings
-            .iter()
-            .flat_map(|(id, warning)| -> [Value; 7] {
-                [
-                    (*id).into(),
-                    project_id.0.into(),
-                    warning.kind.as_str().into(),
-                    Some(warning.event_uuid).into(),
-                    warning.distinct_id.clone().into(),
-                    warning.detail.to_string().into(),
-                    warning.at.0.into(),
-                ]
-            })
-            .collect();
+    let engine = tx.get_database_backend();
+    let row = |(id, warning): (Uuid, &Warning)| -> [Value; 7] {
+        [
+            id.into(),
+            project_id.0.into(),
+            warning.kind.as_str().into(),
+            Some(warning.event_uuid).into(),
+            warning.distinct_id.clone().into(),
+            warning.detail.to_string().into(),
+            warning.at.0.into(),
+        ]
+    };
+    for warnings in portions(engine, by_id.into_iter().map(row).collect()) {
         let sql = format!(
             "INSERT INTO ingestion_warnings (id, project_id, kind, event_uuid, distinct_id, detail, at)
              VALUES {} ON CONFLICT DO NOTHING",
             store::rows(warnings.len(), 7)
         );
-        tx.execute_raw(numbered(tx.get_database_backend(), sql, values)).await?;
+        tx.execute_raw(numbered(engine, sql, warnings.into_iter().flatten())).await?;
     }
     Ok(())
 }

@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use shared::clock::{Clock, SystemClock};
 
 use super::{
-    BenchServer, Connection, EmptyHandler, Report,
-    suites::{LOAD, read},
+    BenchServer, Connection, Report,
+    suites::{beside_empty, read},
 };
 
 /// Keys in the sweep.
@@ -31,10 +31,7 @@ pub async fn authentication(report: &mut Report) -> anyhow::Result<()> {
     let key = made["value"].as_str().context("a key")?;
     let me = (server.host.as_str(), "/api/users/@me", Some(key));
     read(me, 4, Duration::from_secs(1)).await?;
-    let (times, rate) = read(me, 32, LOAD).await?;
-    let empty = EmptyHandler::start().await?;
-    let (_, most) = read((&empty.host, "/", None), 32, LOAD).await?;
-    drop(empty);
+    let (times, rate, most) = beside_empty(me).await?;
     let figure = format!("{rate:.0}/s, median {:.2} ms, p99 {:.2} ms", times.quantile_ms(0.5), times.quantile_ms(0.99));
     report.told("GET /api/users/@me by API key, 32 connections", &figure);
     let ratio = rate / most;

@@ -23,8 +23,8 @@ use crate::{
 
 /// Merges that may stand between two ids of a component.
 const ROUNDS: usize = 2_000;
-/// Ids that one statement names.
-pub(in crate::identify) const IDS: usize = 5_000;
+/// Ids that one statement names; see [`db::portions`] for what is gained by few.
+pub(in crate::identify) const IDS: usize = 250;
 
 /// What is kept of a project, in an order in which nothing comes back: facts before the persons that they make. With each
 /// table, what an index sorts the rows of a project by.

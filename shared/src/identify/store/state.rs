@@ -8,11 +8,13 @@ use uuid::Uuid;
 use super::{IDS, chunks, places, query_ids, rows, tombstones};
 use crate::{
     clock::Timestamp,
-    db::{Tx, numbered},
+    db::{Tx, numbered, portions},
     identify::merge::{Known, Person, State},
     projects::ProjectId,
 };
 
+/// Ids that one statement moves.
+const MOVED: usize = 5_000;
 /// How often ids are looked up again whose persons changed while they were being locked.
 const TRIES: usize = 64;
 
@@ -177,37 +179,37 @@ const UPDATE_ID: &str = "DO UPDATE SET person_id = excluded.person_id, is_person
 async fn move_ids(tx: &Tx, source: Uuid, target: Uuid) -> Result<(), DbErr> {
     let sql = format!(
         "UPDATE person_distinct_ids SET person_id = $2 WHERE person_id = $1 AND distinct_id IN
-           (SELECT distinct_id FROM person_distinct_ids WHERE person_id = $1 LIMIT {IDS})"
+           (SELECT distinct_id FROM person_distinct_ids WHERE person_id = $1 LIMIT {MOVED})"
     );
     loop {
         let values: [Value; 2] = [source.into(), target.into()];
         let statement = Statement::from_sql_and_values(tx.get_database_backend(), &sql, values);
         let moved = tx.execute_raw(statement).await?.rows_affected();
-        if moved < IDS as u64 {
+        if moved < MOVED as u64 {
             return Ok(());
         }
     }
 }
 
 async fn save_persons(tx: &Tx, project_id: ProjectId, persons: &[&Person]) -> Result<(), DbErr> {
-    for persons in persons.chunks(500) {
-        let mut values: Vec<Value> = Vec::with_capacity(persons.len() * 10);
-        for person in persons {
-            let properties = serde_json::to_string(&person.properties).map_err(|err| DbErr::Custom(err.to_string()))?;
-            let email = person.properties.get("email").and_then(serde_json::Value::as_str);
-            values.extend::<[Value; 10]>([
-                person.id.into(),
-                project_id.0.into(),
-                person.created_at.0.into(),
-                properties.into(),
-                email.filter(|email| email.len() <= 320).map(|email| email.trim().to_lowercase()).into(),
-                person.is_identified.into(),
-                person.version.into(),
-                person.id_count.into(),
-                person.last.0.0.into(),
-                person.last.1.into(),
-            ]);
-        }
+    let engine = tx.get_database_backend();
+    let row = |person: &&Person| -> Result<[Value; 10], DbErr> {
+        let properties = serde_json::to_string(&person.properties).map_err(|err| DbErr::Custom(err.to_string()))?;
+        let email = person.properties.get("email").and_then(serde_json::Value::as_str);
+        Ok([
+            person.id.into(),
+            project_id.0.into(),
+            person.created_at.0.into(),
+            properties.into(),
+            email.filter(|email| email.len() <= 320).map(|email| email.trim().to_lowercase()).into(),
+            person.is_identified.into(),
+            person.version.into(),
+            person.id_count.into(),
+            person.last.0.0.into(),
+            person.last.1.into(),
+        ])
+    };
+    for persons in portions(engine, persons.iter().map(row).collect::<Result<_, _>>()?) {
         let sql = format!(
             "INSERT INTO persons (id, project_id, created_at, properties, email, is_identified, version, id_count,
                last_at, last_uuid) VALUES {}
@@ -216,32 +218,30 @@ async fn save_persons(tx: &Tx, project_id: ProjectId, persons: &[&Person]) -> Re
                id_count = excluded.id_count, last_at = excluded.last_at, last_uuid = excluded.last_uuid",
             rows(persons.len(), 10)
         );
-        tx.execute_raw(numbered(tx.get_database_backend(), sql, values)).await?;
+        tx.execute_raw(numbered(engine, sql, persons.into_iter().flatten())).await?;
     }
     Ok(())
 }
 
 async fn save_ids(tx: &Tx, project_id: ProjectId, ids: &[(&str, &Known)], on_conflict: &str) -> Result<(), DbErr> {
-    for ids in ids.chunks(1_000) {
-        let values: Vec<Value> = ids
-            .iter()
-            .flat_map(|(id, known)| -> [Value; 6] {
-                [
-                    (*id).into(),
-                    project_id.0.into(),
-                    known.person.into(),
-                    known.is_personless.into(),
-                    known.last.map(|(at, _)| at.0).into(),
-                    known.last.map(|(_, uuid)| uuid).into(),
-                ]
-            })
-            .collect();
+    let engine = tx.get_database_backend();
+    let row = |(id, known): &(&str, &Known)| -> [Value; 6] {
+        [
+            (*id).into(),
+            project_id.0.into(),
+            known.person.into(),
+            known.is_personless.into(),
+            known.last.map(|(at, _)| at.0).into(),
+            known.last.map(|(_, uuid)| uuid).into(),
+        ]
+    };
+    for ids in portions(engine, ids.iter().map(row).collect()) {
         let sql = format!(
             "INSERT INTO person_distinct_ids (distinct_id, project_id, person_id, is_personless, last_at, last_uuid)
              VALUES {} ON CONFLICT (distinct_id, project_id) {on_conflict}",
             rows(ids.len(), 6)
         );
-        tx.execute_raw(numbered(tx.get_database_backend(), sql, values)).await?;
+        tx.execute_raw(numbered(engine, sql, ids.into_iter().flatten())).await?;
     }
     Ok(())
 }
