@@ -2,6 +2,7 @@
 
 use std::{io::Write as _, time::Duration};
 
+use super::PostgresDatabase;
 use crate::generate::tree;
 
 /// Measured durations.
@@ -79,6 +80,18 @@ impl Report {
         let line = [self.section, what, figure, bound, verdict].map(str::to_owned);
         say(&line.join("  "));
         self.lines.push(line);
+    }
+
+    /// A database of PostgreSQL, or a line that says that there is none.
+    ///
+    /// # Errors
+    /// When the server does not let a database be created.
+    pub async fn postgres(&mut self) -> anyhow::Result<Option<PostgresDatabase>> {
+        let database = PostgresDatabase::create().await?;
+        if database.is_none() {
+            self.told("on PostgreSQL", "not measured: no server answers");
+        }
+        Ok(database)
     }
 
     /// Prints the table.

@@ -21,7 +21,7 @@ use shared::{
     secret::Redacted,
 };
 
-use super::Report;
+use super::{PostgresDatabase, Report};
 use crate::{Installation, Process, free_port, rabbit};
 
 /// The job: one statement as its effect, which commits with it.
@@ -37,19 +37,16 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub async fn jobs(report: &mut Report) -> anyhow::Result<()> {
     let here = in_process().await?;
     report.told("jobs from the table to done, in process, SQLite", &format!("{here:.0}/s"));
-    let (Some(postgres), Some(amqp)) = (
-        server("GATEPOST_TEST_POSTGRES", "postgres://root@127.0.0.1:5432/postgres").await,
-        broker("GATEPOST_TEST_AMQP", "amqp://guest:guest@127.0.0.1:5672").await,
-    ) else {
-        report.told(
-            "jobs through RabbitMQ, and the bare lapin loop",
-            "not measured: PostgreSQL or RabbitMQ does not answer",
-        );
+    let Some(amqp) = broker().await else {
+        report.told("jobs through RabbitMQ, and the bare lapin loop", "not measured: RabbitMQ does not answer");
         return Ok(());
     };
+    let Some(database) = report.postgres().await? else { return Ok(()) };
     let bare = bare_loop(&amqp).await?;
     report.told("bare lapin: publish, confirm, consume, acknowledge", &format!("{bare:.0}/s"));
-    let through = through_rabbitmq(&postgres, &amqp).await?;
+    let through = through_rabbitmq(&database, &amqp).await;
+    database.remove().await?;
+    let through = through?;
     report.told("jobs through RabbitMQ, PostgreSQL, one worker process", &format!("{through:.0}/s"));
     for (what, rate) in [("in process", here), ("through RabbitMQ", through)] {
         let ratio = rate / bare;
@@ -58,20 +55,11 @@ pub async fn jobs(report: &mut Report) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A variable or its default, if a PostgreSQL answers there.
-async fn server(variable: &str, default: &str) -> Option<String> {
-    let url = read(variable, default);
-    Database::connect(&url).await.is_ok().then_some(url)
-}
-
-/// A variable or its default, if a RabbitMQ answers there.
-async fn broker(variable: &str, default: &str) -> Option<String> {
-    let url = read(variable, default);
+/// The RabbitMQ that `GATEPOST_TEST_AMQP` names, if it answers.
+async fn broker() -> Option<String> {
+    let url = std::env::var_os("GATEPOST_TEST_AMQP")
+        .map_or_else(|| "amqp://guest:guest@127.0.0.1:5672".to_owned(), |value| value.to_string_lossy().into_owned());
     Connection::connect(&url, ConnectionProperties::default()).await.is_ok().then_some(url)
-}
-
-fn read(variable: &str, default: &str) -> String {
-    std::env::var_os(variable).map_or_else(|| default.to_owned(), |value| value.to_string_lossy().into_owned())
 }
 
 async fn in_process() -> anyhow::Result<f64> {
@@ -84,24 +72,18 @@ async fn in_process() -> anyhow::Result<f64> {
     drain(&db).await
 }
 
-async fn through_rabbitmq(postgres: &str, amqp: &str) -> anyhow::Result<f64> {
-    let name = format!("gatepost_bench_{}", ids::next().simple());
-    let admin = Database::connect(postgres).await?;
-    admin.execute_unprepared(&format!("CREATE DATABASE {name}")).await?;
-    let mut url = url::Url::parse(postgres)?;
-    url.set_path(&name);
+async fn through_rabbitmq(database: &PostgresDatabase, amqp: &str) -> anyhow::Result<f64> {
     let installation = quiet(Installation::new())
-        .set("DATABASE__URL", url.as_str())
+        .set("DATABASE__URL", &database.url)
         .set("BROKER__URL", amqp)
-        .set("BROKER__PREFIX", &name);
-    let rate = run_fleet(&installation, url.as_str()).await;
+        .set("BROKER__PREFIX", database.name());
+    let rate = run_fleet(&installation, &database.url).await;
     // The processes have ended; what they left behind goes.
-    admin.execute_unprepared(&format!("DROP DATABASE {name} WITH (FORCE)")).await?;
     let broker = BrokerConfig {
         url: Redacted::new(amqp.to_owned()),
         timeout_seconds: 5,
         heartbeat_seconds: 10,
-        prefix: name,
+        prefix: database.name().to_owned(),
         delivery_limit: 20,
     };
     rabbit::delete_topology(&broker).await?;
@@ -161,7 +143,8 @@ async fn drain(db: &DatabaseConnection) -> anyhow::Result<f64> {
     let begin = Instant::now();
     let mut first: Option<(Instant, i64)> = None;
     while begin.elapsed() < PATIENCE {
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        // Seldom: counting costs the database what the jobs could use.
+        tokio::time::sleep(Duration::from_millis(200)).await;
         let sql = format!("SELECT COUNT(*) AS done FROM jobs WHERE name = '{JOB}' AND state = 'done'");
         let row = db.query_one_raw(Statement::from_string(db.get_database_backend(), sql)).await?.context("a count")?;
         let done: i64 = row.try_get("", "done")?;

@@ -57,24 +57,28 @@ async fn garbage(report: &mut Report, server: &BenchServer) -> anyhow::Result<()
 
 /// A sweep over a million keys, killed in the middle: how fast, and in how much memory.
 pub async fn sweep(report: &mut Report) -> anyhow::Result<()> {
+    sweep_on(None, report).await?;
+    let Some(database) = report.postgres().await? else { return Ok(()) };
+    let swept = sweep_on(Some(&database.url), report).await;
+    database.remove().await?;
+    swept
+}
+
+async fn sweep_on(postgres: Option<&str>, report: &mut Report) -> anyhow::Result<()> {
     let batch = BATCH.to_string();
     let mut settings = vec![
         ("API_KEYS__SWEEP_BATCH", batch.as_str()),
         ("API_KEYS__SWEEP_MAILS", "4000000000"),
         ("JOBS__LEASE_SECONDS", "6"),
     ];
-    let postgres = std::env::var_os("BENCH_DATABASE_URL").map(|url| url.to_string_lossy().into_owned());
-    if let Some(url) = &postgres {
+    if let Some(url) = postgres {
         settings.push(("DATABASE__URL", url));
     }
     let mut server = BenchServer::start(&settings).await?;
     server.sign_up("bench@example.test").await?;
     stop(&mut server).await?;
-    let url = match &postgres {
-        Some(url) => url.clone(),
-        None => format!("sqlite://{}", server.installation.folder.join("gatepost.db").display()),
-    };
-    let db = Database::connect(&url).await?;
+    let file = format!("sqlite://{}", server.installation.folder.join("gatepost.db").display());
+    let db = Database::connect(postgres.unwrap_or(&file)).await?;
     fill(&db).await?;
     let due = KEYS / DUE_EVERY;
     let begin = Instant::now();
@@ -92,10 +96,11 @@ pub async fn sweep(report: &mut Report) -> anyhow::Result<()> {
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
     let rate = due as f64 / took;
     let engine = if postgres.is_some() { "PostgreSQL" } else { "SQLite" };
-    report.told(&format!("sweep over {KEYS} keys, {due} of them due, {engine}"), &format!("{rate:.0} due rows/s"));
+    report.told(&format!("{engine}: sweep over {KEYS} keys, {due} of them due"), &format!("{rate:.0} due rows/s"));
     let figure = format!("{marked} marked before the kill, {mails} warnings");
-    report.held("killed in the middle and started again", &figure, "each key warned once", mails == due);
-    report.held("peak memory meanwhile", &format!("{peak:.0} MiB"), "< 150 MiB", peak < 150.0);
+    let what = format!("{engine}: killed in the middle and started again");
+    report.held(&what, &figure, "each key warned once", mails == due);
+    report.held(&format!("{engine}: peak memory meanwhile"), &format!("{peak:.0} MiB"), "< 150 MiB", peak < 150.0);
     Ok(())
 }
 

@@ -18,7 +18,7 @@
 //! ```
 //!
 //! The server is a process of its own; load comes from this process over plain keep-alive connections. Every line says
-//! what is measured, the figure, and the bound that it is held against. A run of everything in a release build writes
+//! what is measured, the figure, and the bound that it is held against. A run of everything in the profile that ships writes
 //! `benchmarks.md` in `docs/`.
 
 mod client;
@@ -29,12 +29,14 @@ mod jobs;
 mod keys;
 mod peers;
 mod persons;
+mod postgres;
 mod server;
 mod suites;
 mod throughput;
 
 pub use client::Connection;
 pub use figures::{Figures, Report};
+pub use postgres::PostgresDatabase;
 pub use server::{BenchServer, EmptyHandler};
 
 /// The names of the suites, in the order in which they run.

@@ -7,18 +7,20 @@ use std::{
 };
 
 use anyhow::Context;
-use sea_orm::{ConnectionTrait, Statement};
+use sea_orm::{ConnectionTrait, Database, Statement};
 use serde_json::{Map, Value};
 use shared::{
+    config::Config,
     identify::{self, ApplyFacts, CapturedEvent, PersonProcessing},
     ids,
     jobs::{Job, JobId},
     projects::{self, Project},
+    secret::Redacted,
 };
 
 use super::{Figures, Report};
 use crate::{
-    TestApp,
+    Settings, TestApp,
     works::{self, Wire, Works},
 };
 
@@ -34,10 +36,24 @@ const FURTHER: usize = 5_000;
 
 /// All figures of persons.
 pub async fn persons(report: &mut Report) -> anyhow::Result<()> {
-    throughput(report).await?;
-    latency(report).await?;
-    large_merge(report).await?;
-    growth(report).await
+    on(&Engine { name: "SQLite", postgres: None }, report).await?;
+    let Some(database) = report.postgres().await? else { return Ok(()) };
+    let measured = on(&Engine { name: "PostgreSQL", postgres: Some(database.url.clone()) }, report).await;
+    database.remove().await?;
+    measured
+}
+
+async fn on(engine: &Engine, report: &mut Report) -> anyhow::Result<()> {
+    throughput(engine, report).await?;
+    latency(engine, report).await?;
+    large_merge(engine, report).await?;
+    growth(engine, report).await
+}
+
+/// What the figures are of.
+struct Engine {
+    name: &'static str,
+    postgres: Option<String>,
 }
 
 struct Bench {
@@ -46,8 +62,19 @@ struct Bench {
 }
 
 impl Bench {
-    async fn start() -> anyhow::Result<Self> {
-        let app = TestApp::new().await;
+    async fn start(engine: &Engine) -> anyhow::Result<Self> {
+        let app = match engine.postgres.clone() {
+            Some(url) => {
+                let schema = format!("bench{}", ids::next().simple());
+                Database::connect(&url).await?.execute_unprepared(&format!("CREATE SCHEMA {schema}")).await?;
+                let change = move |config: &mut Config| {
+                    config.database.url = Redacted::new(url);
+                    config.database.schema = Some(schema);
+                };
+                TestApp::with(Settings::with(change)).await
+            }
+            None => TestApp::new().await,
+        };
         app.forget_jobs();
         app.browser().sign_up("bench@example.test").await;
         let statement = Statement::from_string(app.kernel.db.engine(), "SELECT project_token FROM projects");
@@ -98,9 +125,9 @@ fn rate(count: usize, took: Duration) -> f64 {
 }
 
 /// Merges per second that are applied by 1, 2 and 4 workers.
-async fn throughput(report: &mut Report) -> anyhow::Result<()> {
+async fn throughput(engine: &Engine, report: &mut Report) -> anyhow::Result<()> {
     for workers in [1, 2, 4] {
-        let bench = Bench::start().await?;
+        let bench = Bench::start(engine).await?;
         for first in (0..USERS).step_by(BATCH) {
             let identify = |n: usize| bench.event("$identify", format!("user-{n}"), Some(format!("anon-{n}")));
             bench.accept((first..first + BATCH).map(identify).collect()).await?;
@@ -119,14 +146,15 @@ async fn throughput(report: &mut Report) -> anyhow::Result<()> {
         let applied = bench.app.number("SELECT COUNT(*) AS number FROM person_facts WHERE is_applied").await;
         anyhow::ensure!(usize::try_from(applied)? == USERS, "{applied} facts are applied");
         let figure = format!("{:.0}/s", rate(USERS, begin.elapsed()));
-        report.told(&format!("$identify applied by {workers} workers, jobs of {BATCH}"), &figure);
+        let what = format!("{}: $identify applied by {workers} workers, jobs of {BATCH}", engine.name);
+        report.told(&what, &figure);
     }
     Ok(())
 }
 
 /// From the commit of an accepted `$identify` to the person that can be read.
-async fn latency(report: &mut Report) -> anyhow::Result<()> {
-    let bench = Bench::start().await?;
+async fn latency(engine: &Engine, report: &mut Report) -> anyhow::Result<()> {
+    let bench = Bench::start(engine).await?;
     let works = Works::start(&bench.app, Wire::default()).await;
     let mut times = Vec::with_capacity(ROUNDS);
     for round in 0..ROUNDS {
@@ -143,15 +171,16 @@ async fn latency(report: &mut Report) -> anyhow::Result<()> {
     }
     works.stop().await;
     let figures = Figures::of(times);
-    report.told("$identify accepted to person visible, idle, median", &format!("{:.1} ms", figures.quantile_ms(0.5)));
+    let what = |figure: &str| format!("{}: $identify accepted to person visible, idle, {figure}", engine.name);
+    report.told(&what("median"), &format!("{:.1} ms", figures.quantile_ms(0.5)));
     let p99 = figures.quantile_ms(0.99);
-    report.held("$identify accepted to person visible, idle, p99", &format!("{p99:.1} ms"), "< 500 ms", p99 < 500.0);
+    report.held(&what("p99"), &format!("{p99:.1} ms"), "< 500 ms", p99 < 500.0);
     Ok(())
 }
 
 /// A merge of a person with 5,000 ids.
-async fn large_merge(report: &mut Report) -> anyhow::Result<()> {
-    let bench = Bench::start().await?;
+async fn large_merge(engine: &Engine, report: &mut Report) -> anyhow::Result<()> {
+    let bench = Bench::start(engine).await?;
     for first in (0..5_000).step_by(500) {
         let alias = |n: usize| {
             let mut event = bench.event("$create_alias", "big".to_owned(), None);
@@ -170,13 +199,14 @@ async fn large_merge(report: &mut Report) -> anyhow::Result<()> {
     works::run_due(&bench.app).await;
     let took = begin.elapsed().as_secs_f64();
     anyhow::ensure!(bench.app.number("SELECT COUNT(*) AS number FROM persons").await == 1, "not merged");
-    report.held("merge of a person with 5,000 ids", &format!("{:.0} ms", took * 1000.0), "< 1000 ms", took < 1.0);
+    let what = format!("{}: merge of a person with 5,000 ids", engine.name);
+    report.held(&what, &format!("{:.0} ms", took * 1000.0), "< 1000 ms", took < 1.0);
     Ok(())
 }
 
 /// What accepting and applying further events costs at 10^4, 10^5 and 10^6 events.
-async fn growth(report: &mut Report) -> anyhow::Result<()> {
-    let bench = Bench::start().await?;
+async fn growth(engine: &Engine, report: &mut Report) -> anyhow::Result<()> {
+    let bench = Bench::start(engine).await?;
     let (mut present, mut costs) = (0, Vec::new());
     for size in SIZES {
         while present < size {
@@ -191,10 +221,11 @@ async fn growth(report: &mut Report) -> anyhow::Result<()> {
         costs.push(begin.elapsed().as_secs_f64() * 1e6 / rate(FURTHER, Duration::from_secs(1)));
     }
     let figures: Vec<String> = costs.iter().map(|cost| format!("{cost:.0}")).collect();
-    let what = "an event, accepted and applied, at 10^4, 10^5, 10^6 events";
-    report.told(what, &format!("{} µs", figures.join(", ")));
+    let what = format!("{}: an event, accepted and applied, at 10^4, 10^5, 10^6 events", engine.name);
+    report.told(&what, &format!("{} µs", figures.join(", ")));
     let ratio = costs.last().zip(costs.first()).map_or(f64::NAN, |(last, first)| last / first);
-    report.held("an event at 10^6 / 10^4 events", &format!("{ratio:.2}"), "<= 1.5", ratio <= 1.5);
+    let what = format!("{}: an event at 10^6 / 10^4 events", engine.name);
+    report.held(&what, &format!("{ratio:.2}"), "<= 1.5", ratio <= 1.5);
     Ok(())
 }
 

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use sea_orm::{ConnectionTrait, DatabaseConnection, Statement, Value as Bound};
+use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, Statement, TransactionTrait, Value as Bound};
 use serde_json::{Value, json};
 use shared::{
     config::load_from,
-    db::{Db, numbered},
+    db::{Db, numbered, portions},
     ids,
 };
 use tokio::task::JoinSet;
@@ -22,19 +22,13 @@ const LANES: usize = 32;
 /// Visitors that the events are of.
 const VISITORS: usize = 200;
 
-/// Capture throughput with one event a delivery and with a hundred, on SQLite, and on the PostgreSQL of
-/// `TEST_DATABASE_URL` where it is set.
+/// Capture throughput with one event a delivery and with a hundred.
 pub async fn capture(report: &mut Report) -> anyhow::Result<()> {
     measure("SQLite", &[], report).await?;
-    if let Some(url) = std::env::var_os("TEST_DATABASE_URL") {
-        let (url, schema) = (url.to_string_lossy().into_owned(), format!("bench{}", ids::next().simple()));
-        let admin = sea_orm::Database::connect(&url).await?;
-        admin.execute_unprepared(&format!("CREATE SCHEMA {schema}")).await?;
-        let measured = measure("PostgreSQL", &[("DATABASE__URL", &url), ("DATABASE__SCHEMA", &schema)], report).await;
-        admin.execute_unprepared(&format!("DROP SCHEMA {schema} CASCADE")).await?;
-        measured?;
-    }
-    Ok(())
+    let Some(database) = report.postgres().await? else { return Ok(()) };
+    let measured = measure("PostgreSQL", &[("DATABASE__URL", &database.url)], report).await;
+    database.remove().await?;
+    measured
 }
 
 async fn measure(engine: &str, settings: &[(&str, &str)], report: &mut Report) -> anyhow::Result<()> {
@@ -119,20 +113,13 @@ async fn load(host: &str, token: &str, size: usize, load: Duration) -> anyhow::R
     Ok(events as f64 / begin.elapsed().as_secs_f64())
 }
 
-/// Rows per second of a loop that does nothing else: one statement, one commit.
+/// Rows per second of a loop that does nothing else: one commit for so many rows, in statements as large as suits the
+/// driver.
 async fn insert(db: &DatabaseConnection, project: uuid::Uuid, size: usize) -> anyhow::Result<f64> {
-    let text = properties()?.to_string();
-    let row = |number: usize| {
-        let places: Vec<_> = (1..=8).map(|column| format!("${}", number * 8 + column)).collect();
-        format!("({})", places.join(", "))
-    };
-    let sql = format!(
-        "INSERT INTO events (project_id, uuid, event, distinct_id, at, received_at, is_personless, properties) VALUES {}",
-        (0..size).map(row).collect::<Vec<_>>().join(", ")
-    );
+    let (text, engine) = (properties()?.to_string(), db.get_database_backend());
     let (begin, mut rows) = (Instant::now(), 0_usize);
     while begin.elapsed() < LOAD {
-        let values = (0..size).flat_map(|number| -> [Bound; 8] {
+        let values = (0..size).map(|number| -> [Bound; 8] {
             let visitor = format!("visitor {}", (rows + number) % VISITORS);
             let now = i64::try_from(rows + number).unwrap_or_default();
             [
@@ -146,9 +133,30 @@ async fn insert(db: &DatabaseConnection, project: uuid::Uuid, size: usize) -> an
                 text.clone().into(),
             ]
         });
-        db.execute_raw(numbered(db.get_database_backend(), sql.clone(), values)).await?;
+        let portions = portions(engine, values.collect());
+        if let [portion] = portions.as_slice() {
+            db.execute_raw(statement(engine, portion)).await?;
+        } else {
+            let tx = db.begin().await?;
+            for portion in &portions {
+                tx.execute_raw(statement(engine, portion)).await?;
+            }
+            tx.commit().await?;
+        }
         rows += size;
     }
     #[expect(clippy::cast_precision_loss, reason = "a rate")]
     Ok(rows as f64 / begin.elapsed().as_secs_f64())
+}
+
+fn statement(engine: DbBackend, rows: &[[Bound; 8]]) -> Statement {
+    let row = |number: usize| {
+        let places: Vec<_> = (1..=8).map(|column| format!("${}", number * 8 + column)).collect();
+        format!("({})", places.join(", "))
+    };
+    let sql = format!(
+        "INSERT INTO events (project_id, uuid, event, distinct_id, at, received_at, is_personless, properties) VALUES {}",
+        (0..rows.len()).map(row).collect::<Vec<_>>().join(", ")
+    );
+    numbered(engine, sql, rows.iter().flatten().cloned())
 }
