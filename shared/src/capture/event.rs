@@ -162,7 +162,9 @@ fn date(text: &str) -> Option<Timestamp> {
     match zone.and_then(|at| usual.get(at..)) {
         None => usual.push('Z'),
         // `+0100`
-        Some(offset) if offset.len() == 5 && !offset.contains(':') => usual.insert(usual.len() - 2, ':'),
+        Some(offset) if offset.len() == 5 && offset.is_ascii() && !offset.contains(':') => {
+            usual.insert(usual.len() - 2, ':');
+        }
         Some(_) => {}
     }
     let utc = OffsetDateTime::parse(&usual.to_ascii_uppercase(), &Rfc3339).ok()?;

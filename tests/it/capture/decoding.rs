@@ -307,6 +307,16 @@ fn texts_that_a_database_would_refuse_are_mended() {
     assert_eq!(Value::Object(event.properties), json!({ "x\u{fffd}y": "\u{fffd}😀\\ud83d" }));
 }
 
+/// What looks like a zone by its length may have letters that cannot be cut in two.
+#[test]
+fn a_time_that_is_none_is_the_time_of_receipt() {
+    for timestamp in ["2026-11-18T11:00:00+\u{fffd}a", "2026-11-18T11:00:00+0\u{e9}a", "2026-11-18 \u{1f600}"] {
+        let body = json!({ "api_key": "gpc_1", "event": "a", "distinct_id": "ann", "timestamp": timestamp });
+        let batch = capture::read(&delivery(body.to_string().as_bytes())).unwrap();
+        assert_eq!(batch.events[0].at, NOW, "{timestamp}");
+    }
+}
+
 /// JSON of any shape, with the names that matter more often than others.
 fn any_json() -> impl Strategy<Value = Value> {
     let names = prop::sample::select(vec![
