@@ -29,7 +29,7 @@ use crate::{
     rate_limit::{self, Verdict},
     secret::Redacted,
     sessions::{Principal, Proof, Transport},
-    users::{self, Email, User},
+    users::{Email, User, UserId},
 };
 
 /// What a client sends to sign in.
@@ -102,15 +102,15 @@ pub async fn start(
     let ticket = hasher.reserve()?;
     let tried = email.as_ref().map_or(attempt.email.as_str(), Email::normalised);
     let reservation = reserve_attempt(kernel, client, tried, context).await?;
-    let found = match verify(kernel, ticket, email.as_ref(), attempt.password.expose()).await {
-        Ok(found) => found,
+    let (candidate, upgrade) = match verify(kernel, ticket, email.as_ref(), attempt.password.expose()).await {
+        Ok(Verified::Right(candidate, upgrade)) => (*candidate, upgrade),
+        Ok(Verified::Wrong(user_id)) => return refuse(kernel, client, (email.as_ref(), user_id), &reservation).await,
         Err(err) => {
             // Nothing was learnt about the password.
             lockout::give_back(kernel, kernel.db.writer(), &reservation).await?;
             return Err(err);
         }
     };
-    let Some((candidate, upgrade)) = found else { return refuse(kernel, client, email.as_ref(), &reservation).await };
     if let Some((before, after)) = upgrade {
         let tx = kernel.db.write_tx().await?;
         password::upgrade(&*tx, candidate.user.id, &before, after).await?;
@@ -169,47 +169,56 @@ async fn count_network(kernel: &Kernel, client: &Client) -> Result<(), LoginErro
 
 type Upgrade = (password::StoredPassword, password::StoredPassword);
 
-/// The candidate, if the password is theirs. Unknown and disabled users cost the same hash and the same queries.
+/// What became of a password.
+enum Verified {
+    /// It is this candidate's, who may sign in.
+    Right(Box<Candidate>, Option<Upgrade>),
+    /// Nobody gets in with it; whose address it is, if anybody's.
+    Wrong(Option<UserId>),
+}
+
+/// Whose password it is. Unknown and disabled users cost the same hash and the same queries.
 async fn verify(
     kernel: &Kernel,
     ticket: Ticket,
     email: Option<&Email>,
     password: &str,
-) -> Result<Option<(Candidate, Option<Upgrade>)>, LoginError> {
+) -> Result<Verified, LoginError> {
     let candidate = match email {
         Some(email) => store::find_candidate(kernel, email).await?,
         None => None,
     };
+    let user_id = candidate.as_ref().map(|candidate| candidate.user.id);
     if password.len() > kernel.config.password.max_bytes {
         // No stored password is that long; the hash would only cost time.
-        return Ok(None);
+        return Ok(Verified::Wrong(user_id));
     }
     let stored = candidate.as_ref().and_then(|candidate| candidate.stored.clone());
     let found = ticket.verify(stored.clone(), password).await?;
-    let candidate = candidate.filter(|candidate| found.is_right && candidate.user.is_active());
-    Ok(candidate.map(|candidate| (candidate, stored.zip(found.upgrade))))
+    Ok(match candidate {
+        Some(candidate) if found.is_right && candidate.user.is_active() => {
+            Verified::Right(Box::new(candidate), stored.zip(found.upgrade))
+        }
+        _ => Verified::Wrong(user_id),
+    })
 }
 
 async fn refuse(
     kernel: &Kernel,
     client: &Client,
-    email: Option<&Email>,
+    (email, user_id): (Option<&Email>, Option<UserId>),
     reservation: &Reservation,
 ) -> Result<Outcome, LoginError> {
     let tx = kernel.db.write_tx().await?;
-    let user = match email {
-        Some(email) => users::find_by_email(&*tx, email).await?,
-        None => None,
-    };
     let event = AuditEvent {
         action: "login.start",
         outcome: audit::Outcome::Failure,
-        user_id: user.as_ref().map(|user| user.id.0),
+        user_id: user_id.map(|id| id.0),
         client: Some(client),
         detail: json!({ "email": email.map(Email::masked) }),
     };
     audit::record(&*tx, kernel.clock.as_ref(), event).await?;
-    lockout::fail(kernel, &tx, client, reservation, user.map(|user| user.id)).await?;
+    lockout::fail(kernel, &tx, client, reservation, user_id).await?;
     tx.commit().await?;
     Err(LoginError::InvalidCredentials)
 }
