@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! SQLite      write: 1 connection, BEGIN IMMEDIATE      read: up to 8 connections     one file, WAL, synchronous=FULL
+//!             effects of jobs side by side share a commit
 //! PostgreSQL  write and read: one pool                  statement, lock and idle-in-transaction timeouts
 //! ```
 //!
@@ -12,6 +13,7 @@
 mod change;
 mod config;
 mod deferral;
+mod group;
 mod numbered;
 mod portions;
 mod sweep;
@@ -26,6 +28,7 @@ use change::ChangeWatch;
 pub use change::Mark;
 pub use config::DatabaseConfig;
 pub use deferral::Deferral;
+use group::Group;
 pub use numbered::numbered;
 pub use portions::portions;
 use sea_orm::{
@@ -49,6 +52,7 @@ pub struct Db {
     read: DatabaseConnection,
     enqueued: Arc<Notify>,
     changes: Option<Arc<ChangeWatch>>,
+    group: Group,
 }
 
 impl Db {
@@ -66,7 +70,13 @@ impl Db {
             (pool.clone(), pool)
         };
         let changes = if sqlite { ChangeWatch::of(&write).await? } else { None };
-        Ok(Self { write, read, enqueued: Arc::new(Notify::new()), changes: changes.map(Arc::new) })
+        Ok(Self {
+            write,
+            read,
+            enqueued: Arc::new(Notify::new()),
+            changes: changes.map(Arc::new),
+            group: Group::default(),
+        })
     }
 
     /// Which engine this is.
@@ -107,12 +117,21 @@ impl Db {
         if let Some(earlier) = Deferral::current().and_then(|deferral| deferral.take()) {
             earlier.commit_now().await?;
         }
-        let options = TransactionOptions {
-            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-            ..TransactionOptions::default()
-        };
-        let inner = self.write.begin_with_options(options).await?;
-        Ok(Tx { inner, enqueued: AtomicBool::new(false), wake: Arc::clone(&self.enqueued) })
+        let inner = self.write.begin_with_options(immediate()).await?;
+        Ok(Tx { inner, turn: None, enqueued: AtomicBool::new(false), wake: Arc::clone(&self.enqueued) })
+    }
+
+    /// As [`Db::write_tx`], for the effect of a job. On SQLite it becomes durable together with those that wait meanwhile,
+    /// so its commit may wait for theirs: what holds a lock across the commit, no other effect may want.
+    ///
+    /// # Errors
+    /// As [`Db::write_tx`].
+    pub async fn group_tx(&self) -> Result<Tx, DbErr> {
+        if self.is_postgres() {
+            return self.write_tx().await;
+        }
+        let (inner, turn) = self.group.begin(&self.write).await?;
+        Ok(Tx { inner, turn: Some(turn), enqueued: AtomicBool::new(false), wake: Arc::clone(&self.enqueued) })
     }
 
     /// Resolves after a transaction that enqueued jobs has committed in this process.
@@ -137,6 +156,14 @@ impl Db {
         };
         let row = self.read.query_one_raw(Statement::from_string(self.engine(), sql)).await?;
         row.ok_or_else(|| DbErr::RecordNotFound("clock".to_owned()))?.try_get("", "now").map(Timestamp)
+    }
+}
+
+/// How a transaction that may write begins.
+fn immediate() -> TransactionOptions {
+    TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
     }
 }
 

@@ -11,13 +11,15 @@ use std::{
 use sea_orm::{DatabaseTransaction, DbErr};
 use tokio::sync::Notify;
 
-use super::Deferral;
+use super::{Deferral, group::Turn};
 use crate::chaos;
 
 /// A transaction that may write. Dropping it without [`Tx::commit`] rolls it back.
 #[derive(Debug)]
 pub struct Tx {
     pub(super) inner: DatabaseTransaction,
+    /// Where its commit is shared. Dropped after `inner`, which is undone in its own turn.
+    pub(super) turn: Option<Turn>,
     pub(super) enqueued: AtomicBool,
     pub(super) wake: Arc<Notify>,
 }
@@ -43,12 +45,15 @@ impl Tx {
     /// # Errors
     /// As [`Tx::commit`].
     pub async fn commit_now(self) -> Result<(), DbErr> {
-        let Self { inner, enqueued, wake } = self;
+        let Self { inner, turn, enqueued, wake } = self;
         let carries_jobs = enqueued.load(Ordering::Relaxed);
         if carries_jobs {
             chaos::point("gateway.before_commit");
         }
-        inner.commit().await?;
+        match turn {
+            Some(turn) => turn.commit(inner).await?,
+            None => inner.commit().await?,
+        }
         if carries_jobs {
             chaos::point("gateway.after_commit");
             wake.notify_one();
@@ -61,7 +66,8 @@ impl Tx {
     /// # Errors
     /// When the database is lost; it then rolls back by itself.
     pub async fn rollback(self) -> Result<(), DbErr> {
-        self.inner.rollback().await
+        // One that shares its commit must leave no statement under way: dropping it is enough.
+        if self.turn.is_some() { Ok(()) } else { self.inner.rollback().await }
     }
 
     /// Remembers that this transaction carries jobs.

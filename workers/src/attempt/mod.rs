@@ -130,7 +130,7 @@ async fn handle(context: &Context, binding: &Binding, claim: &Claim) -> Result<R
         },
         Binding::Effect(handler) => {
             let kernel = &context.kernel;
-            let tx = kernel.db.write_tx().await?;
+            let tx = kernel.db.group_tx().await?;
             handler(context, &tx, &claim.payload).await?;
             if !receipts::finish(&*tx, claim, kernel.clock.now(), &Ending::Done).await? {
                 tx.rollback().await?;
