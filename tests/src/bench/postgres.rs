@@ -36,6 +36,16 @@ impl PostgresDatabase {
         &self.name
     }
 
+    /// How to connect to it without TLS.
+    ///
+    /// # Errors
+    /// Never: it is a URL.
+    pub fn url_without_tls(&self) -> anyhow::Result<String> {
+        let mut url = url::Url::parse(&self.url)?;
+        url.query_pairs_mut().append_pair("sslmode", "disable");
+        Ok(url.into())
+    }
+
     /// Removes it; whoever is still connected is cut off.
     ///
     /// # Errors
