@@ -96,6 +96,8 @@ async fn close(open: &mut Option<Open>) {
     }
 }
 
+/// Whoever waits for `work` may give up; `work` does not.
+#[expect(clippy::disallowed_methods, reason = "a task of a few statements, whose end decides about the work of others")]
 async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = Result<T, DbErr>> + Send + 'static,
 ) -> Result<T, DbErr> {
@@ -148,6 +150,7 @@ mod tests {
     }
 
     /// The first member has done its work and waits for the second one, which has begun.
+    #[expect(clippy::disallowed_methods, reason = "one of them is called off")]
     async fn two_members(db: &Db) -> (JoinHandle<Result<(), DbErr>>, Tx) {
         let first = db.group_tx().await.unwrap();
         add(&first, "first").await;
