@@ -44,7 +44,7 @@ pub struct Size {
 
 /// When this much went into the crash points of one stack, those that are left are passed half as often: a slow machine
 /// needs no longer than the 25 minutes that a whole run may take.
-const CRASHING: Duration = Duration::from_secs(9 * 60);
+const CRASHING: Duration = Duration::from_secs(5 * 60);
 
 impl Size {
     /// Every crash point once.
@@ -52,7 +52,7 @@ impl Size {
     /// Everything but the crash points.
     pub const FAULTS: Self = Self { seeds: 0, rounds: 3 };
     /// What `make chaos` does.
-    pub const FULL: Self = Self { seeds: 20, rounds: 3 };
+    pub const FULL: Self = Self { seeds: 10, rounds: 3 };
 }
 
 /// Hurts one stack. False where the machine lacks what it needs.
