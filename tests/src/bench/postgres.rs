@@ -39,7 +39,7 @@ impl PostgresDatabase {
     /// How to connect to it without TLS.
     ///
     /// # Errors
-    /// Never: it is a URL.
+    /// When what `GATEPOST_TEST_POSTGRES` names is no URL.
     pub fn url_without_tls(&self) -> anyhow::Result<String> {
         let mut url = url::Url::parse(&self.url)?;
         url.query_pairs_mut().append_pair("sslmode", "disable");

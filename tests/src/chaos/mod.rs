@@ -42,8 +42,8 @@ pub struct Size {
     pub rounds: usize,
 }
 
-/// When this much went into the crash points of one stack, those that are left are passed half as often: a slow machine
-/// needs no longer than the 25 minutes that a whole run may take.
+/// When this much went into the crash points of one stack, those that are left are passed half as often, for the sake of
+/// the 25 minutes that a whole run may take on a slow machine as well.
 const CRASHING: Duration = Duration::from_secs(5 * 60);
 
 impl Size {
