@@ -9,7 +9,7 @@
 //! not commit is undone alone, and nobody joins after it: SQLite may have undone everything when a disk is full.
 //!
 //! Who gives up waiting must leave no statement of a transaction under way, or the driver would undo the wrong one. So
-//! beginning and committing are tasks that run to their end.
+//! beginning and committing run [`to_the_end`].
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use tokio::sync::{
     oneshot::{self, error::TryRecvError},
 };
 
-use super::immediate;
+use super::{immediate, to_the_end};
 
 /// The line of those who want to write.
 #[derive(Clone, Debug, Default)]
@@ -94,14 +94,6 @@ async fn close(open: &mut Option<Open>) {
     for answer in waiting {
         drop(answer.send(outcome.clone()));
     }
-}
-
-/// Whoever waits for `work` may give up; `work` does not.
-#[expect(clippy::disallowed_methods, reason = "a task of a few statements, whose end decides about the work of others")]
-async fn to_the_end<T: Send + 'static>(
-    work: impl Future<Output = Result<T, DbErr>> + Send + 'static,
-) -> Result<T, DbErr> {
-    tokio::spawn(work).await.unwrap_or_else(|error| Err(DbErr::Custom(error.to_string())))
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ mod group;
 mod numbered;
 mod portions;
 mod sweep;
+mod to_the_end;
 mod tx;
 
 use std::{
@@ -40,6 +41,7 @@ use sea_orm::{
     },
 };
 pub use sweep::{purge, sweep};
+use to_the_end::to_the_end;
 use tokio::sync::Notify;
 pub use tx::Tx;
 
@@ -117,7 +119,9 @@ impl Db {
         if let Some(earlier) = Deferral::current().and_then(|deferral| deferral.take()) {
             earlier.commit_now().await?;
         }
-        let inner = self.write.begin_with_options(immediate()).await?;
+        // The driver for PostgreSQL takes a `BEGIN` that was sent and not waited for as none.
+        let write = self.write.clone();
+        let inner = to_the_end(async move { write.begin_with_options(immediate()).await }).await?;
         Ok(Tx { inner, turn: None, enqueued: AtomicBool::new(false), wake: Arc::clone(&self.enqueued) })
     }
 

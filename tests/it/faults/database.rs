@@ -1,10 +1,14 @@
-//! PostgreSQL is slow, refuses to serialise, or is full of locks: requests are put off, nothing happens twice.
+//! PostgreSQL is slow, refuses to serialise, or is full of locks: requests are put off, nothing happens twice. Clients go away
+//! while a transaction begins: nothing of it stays.
 
-use std::time::{Duration, Instant};
+use std::{
+    pin::pin,
+    time::{Duration, Instant},
+};
 
-use futures_util::future::join_all;
-use harness::{PASSWORD, works::until};
-use sea_orm::{ConnectionTrait, TransactionTrait};
+use futures_util::{future::join_all, poll};
+use harness::{PASSWORD, Settings, TestApp, works::until};
+use sea_orm::{ConnectionTrait, Statement, TransactionTrait};
 use serde_json::json;
 
 use super::{full, stack::Stack};
@@ -91,4 +95,27 @@ async fn full_a_deadlock_after_the_hand_over_sends_no_second_mail() {
     stack.assert_nothing_lost().await;
     assert_eq!(stack.server.messages().len(), 1);
     stack.stop().await;
+}
+
+/// Called off: whoever goes away while a transaction begins leaves no open one on the connection. What comes after it there
+/// would be answered as done, and undone later. On whichever database the tests run with.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_begin_that_is_called_off_leaves_no_transaction() {
+    let app = TestApp::with(Settings::with(|config| config.database.max_connections = 1)).await;
+    let others = shared::db::Db::connect(&app.kernel.config.database).await.unwrap();
+    app.execute("CREATE TABLE notes (number BIGINT NOT NULL)").await;
+    for round in 1..=20 {
+        {
+            let mut begin = pin!(app.kernel.db.write_tx());
+            for _ in 0..round {
+                if poll!(begin.as_mut()).is_ready() {
+                    break;
+                }
+            }
+        }
+        app.execute("INSERT INTO notes VALUES (1)").await;
+        let sql = "SELECT COUNT(*) AS number FROM notes";
+        let row = others.reader().query_one_raw(Statement::from_string(others.engine(), sql)).await.unwrap().unwrap();
+        assert_eq!(row.try_get::<i64>("", "number").unwrap(), round, "what was answered as done is there");
+    }
 }
