@@ -1,6 +1,7 @@
 //! An application of its own for each test.
 
 use std::{
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     path::{Path, PathBuf},
     sync::{
         Arc,
@@ -318,7 +319,7 @@ impl TestApp {
             workers.lifecycle.stop(Duration::from_secs(5)).await;
             workers.broker.close().await;
             let deleted = rabbit::delete_topology(&self.kernel.config.broker).await;
-            assert!(deleted.is_ok() || std::thread::panicking(), "its queues stay: {deleted:?}");
+            assert!(deleted.is_ok(), "its queues stay: {deleted:?}");
         }
         if let Some(schema) = &self.schema {
             self.execute(&format!("DROP SCHEMA {schema} CASCADE")).await;
@@ -326,8 +327,9 @@ impl TestApp {
     }
 }
 
-impl Drop for TestApp {
-    fn drop(&mut self) {
+impl TestApp {
+    /// Ends what runs and takes away what it made; panics about what it left undone.
+    fn end(&mut self) {
         let workers = self.workers.get_mut().take();
         let (left, wordy) = tokio::task::block_in_place(|| {
             tokio::runtime::Handle::current().block_on(async {
@@ -339,10 +341,20 @@ impl Drop for TestApp {
                 (left, wordy)
             })
         });
-        drop(std::fs::remove_dir_all(&self.folder));
-        if self.checks_jobs.load(Ordering::Relaxed) && !std::thread::panicking() {
+        if self.checks_jobs.load(Ordering::Relaxed) {
             assert!(left.is_empty(), "jobs that nobody processed: {left:?}");
             assert!(wordy.is_empty(), "payloads that hold more than ids and numbers: {wordy:?}");
+        }
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        let end = catch_unwind(AssertUnwindSafe(|| self.end()));
+        drop(std::fs::remove_dir_all(&self.folder));
+        // A test that has failed says so; a second panic would end all others with it.
+        if let (Err(panic), false) = (end, std::thread::panicking()) {
+            resume_unwind(panic);
         }
     }
 }
