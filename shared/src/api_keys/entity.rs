@@ -123,7 +123,7 @@ impl Model {
 }
 
 fn split<T: FromStr>(text: &str) -> Vec<T> {
-    text.split(',').filter_map(|id| id.parse().ok()).collect()
+    text.split(',').filter(|id| !id.is_empty()).filter_map(|id| id.parse().ok()).collect()
 }
 
 /// Ids as they are stored.

@@ -67,7 +67,8 @@ struct Entry {
 
 /// Keys that were looked up lately; one slow hash at a time.
 pub struct KeyCache {
-    entries: Cache<String, Arc<Entry>>,
+    /// By the digest of the key.
+    entries: Cache<Vec<u8>, Arc<Entry>>,
     /// Keys whose refusal by an organization this process audited lately.
     refused: Cache<ApiKeyId, ()>,
     slow: Semaphore,
@@ -142,16 +143,16 @@ pub async fn authenticate(
     if !is_legacy && !key_format::is_sound(PREFIX, text) {
         return Err(ApiKeyError::Invalid(place));
     }
-    let hash = key_format::hash(text);
+    let digest = secret::digest(text);
     let generation = session_cache.generation(kernel).await?;
     let now = kernel.clock.now();
-    let cached = cache.entries.get(&hash).filter(|entry| entry.generation == generation);
+    let cached = cache.entries.get(&digest).filter(|entry| entry.generation == generation);
     // A cached use may be older than the last one: only what is good by it is taken.
     let good = cached.filter(|entry| judge(kernel, entry, place, now).is_ok());
     let entry = match good {
         Some(entry) => entry,
         // Boxed, as all that is seldom: the room it needs is not made for every request.
-        None => Box::pin(look_up(kernel, cache, client, Search { text, place, hash, generation, is_legacy })).await?,
+        None => Box::pin(look_up(kernel, cache, client, Search { text, place, digest, generation, is_legacy })).await?,
     };
     judge(kernel, &entry, place, now)?;
     if let Err(refusal) = orgs::allow_api_key(&entry.memberships, &actor(&entry.key, place, entry.has_factor)) {
@@ -189,7 +190,7 @@ fn judge(kernel: &Kernel, entry: &Entry, place: Place, now: Timestamp) -> Result
 struct Search<'a> {
     text: &'a str,
     place: Place,
-    hash: String,
+    digest: Vec<u8>,
     generation: i64,
     is_legacy: bool,
 }
@@ -202,10 +203,11 @@ async fn look_up(
 ) -> Result<Arc<Entry>, ApiKeyError> {
     let invalid = || ApiKeyError::Invalid(search.place);
     let db = kernel.db.reader();
-    let mut found = store::find_by_hash(db, &search.hash).await?;
+    let hash = key_format::hash(search.text);
+    let mut found = store::find_by_hash(db, &hash).await?;
     if found.is_none() && search.is_legacy {
-        upgrade(kernel, cache, client, &search).await?;
-        found = store::find_by_hash(db, &search.hash).await?;
+        upgrade(kernel, cache, client, (search.text, &hash)).await?;
+        found = store::find_by_hash(db, &hash).await?;
     }
     let key = found.ok_or_else(invalid)?;
     let user = users::find(db, key.user_id).await?.ok_or_else(invalid)?;
@@ -220,13 +222,18 @@ async fn look_up(
         has_factor,
         generation: search.generation,
     });
-    cache.entries.insert(search.hash, Arc::clone(&entry));
+    cache.entries.insert(search.digest, Arc::clone(&entry));
     Ok(entry)
 }
 
 /// Finds a key of a former installation by its slow hash, and stores the fast one in its place.
-async fn upgrade(kernel: &Kernel, cache: &KeyCache, client: &Client, search: &Search<'_>) -> Result<(), ApiKeyError> {
-    let candidates = store::find_legacy(kernel.db.reader(), &key_format::mask(search.text)).await?;
+async fn upgrade(
+    kernel: &Kernel,
+    cache: &KeyCache,
+    client: &Client,
+    (text, hash): (&str, &str),
+) -> Result<(), ApiKeyError> {
+    let candidates = store::find_legacy(kernel.db.reader(), &key_format::mask(text)).await?;
     if candidates.is_empty() {
         return Ok(());
     }
@@ -237,11 +244,11 @@ async fn upgrade(kernel: &Kernel, cache: &KeyCache, client: &Client, search: &Se
         return Err(ApiKeyError::Throttled(wait));
     }
     for candidate in candidates {
-        if !fits(cache, search.text, &candidate.secret_hash).await? {
+        if !fits(cache, text, &candidate.secret_hash).await? {
             continue;
         }
         let tx = kernel.db.write_tx().await?;
-        if store::rehash(&*tx, &candidate, &search.hash).await? {
+        if store::rehash(&*tx, &candidate, hash).await? {
             let detail = json!({ "api_key_id": candidate.id, "mask": candidate.mask });
             record(kernel, &tx, Some(client), (candidate.user_id, "api_keys.upgrade", detail)).await?;
         }

@@ -50,8 +50,9 @@ impl Scopes {
     /// Whether they include `needed`, such as `project:read`.
     #[must_use]
     pub fn satisfy(&self, needed: &str) -> bool {
-        let writes = needed.strip_suffix(":read").map(|object| format!("{object}:write"));
-        self.0.iter().any(|scope| scope == ALL || scope == needed || Some(scope) == writes.as_ref())
+        let read = needed.strip_suffix(":read");
+        let includes = |scope: &str| read.is_some() && scope.strip_suffix(":write") == read;
+        self.0.iter().any(|scope| scope == ALL || scope == needed || includes(scope))
     }
 
     /// One by one.
