@@ -14,12 +14,13 @@
 
 use std::{
     sync::{
-        Arc, Mutex, PoisonError, RwLock,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicI64, Ordering},
     },
     time::Duration,
 };
 
+use arc_swap::ArcSwapOption;
 use moka::sync::Cache;
 use sea_orm::{ConnectionTrait, DbErr, Statement};
 use tokio::sync::oneshot;
@@ -67,7 +68,7 @@ impl Entry {
 pub struct SessionCache {
     entries: Cache<Vec<u8>, Arc<Entry>>,
     /// The generation at a moment.
-    known: RwLock<Option<(Mark, i64)>>,
+    known: ArcSwapOption<(Mark, i64)>,
     waiting: Mutex<Vec<oneshot::Sender<i64>>>,
     reading: tokio::sync::Mutex<()>,
 }
@@ -76,7 +77,7 @@ impl Default for SessionCache {
     fn default() -> Self {
         Self {
             entries: Cache::builder().max_capacity(CAPACITY).time_to_idle(IDLE).build(),
-            known: RwLock::default(),
+            known: ArcSwapOption::empty(),
             waiting: Mutex::default(),
             reading: tokio::sync::Mutex::default(),
         }
@@ -101,10 +102,10 @@ impl SessionCache {
     /// When the database fails.
     pub async fn generation(&self, kernel: &Kernel) -> Result<i64, DbErr> {
         if let Some(mark) = kernel.db.mark()
-            && let Some((_, generation)) =
-                self.known.read().unwrap_or_else(PoisonError::into_inner).filter(|(known, _)| *known == mark)
+            && let Some(known) = &*self.known.load()
+            && known.0 == mark
         {
-            return Ok(generation);
+            return Ok(known.1);
         }
         loop {
             let (sender, receiver) = oneshot::channel();
@@ -133,7 +134,7 @@ impl SessionCache {
             Statement::from_string(kernel.db.engine(), "SELECT value FROM generations WHERE name = 'identity'");
         let row = kernel.db.reader().query_one_raw(statement).await?;
         let generation = row.ok_or_else(|| DbErr::RecordNotFound("generation".to_owned()))?.try_get("", "value")?;
-        *self.known.write().unwrap_or_else(PoisonError::into_inner) = mark.map(|mark| (mark, generation));
+        self.known.store(mark.map(|mark| Arc::new((mark, generation))));
         for sender in crowd.senders.take().into_iter().flatten() {
             // One that went away needs no answer.
             sender.send(generation).ok();
