@@ -29,26 +29,46 @@ pub struct HeadWatch {
 
 impl HeadWatch {
     /// Takes the bytes that arrived.
-    pub fn feed(&mut self, bytes: &[u8]) -> Progress {
-        for byte in bytes {
-            if self.seen == 0 && matches!(byte, b'\r' | b'\n') {
-                continue;
+    pub fn feed(&mut self, mut bytes: &[u8]) -> Progress {
+        while self.seen < PREFACE.len() {
+            let Some((byte, rest)) = bytes.split_first() else { return Progress::Partial };
+            let progress = self.begin(*byte);
+            if progress != Progress::Partial {
+                return progress;
             }
-            if let Some(expected) = PREFACE.get(self.seen) {
-                self.seen += 1;
-                self.matching += usize::from(byte == expected);
-                if self.matching == PREFACE.len() {
-                    return Progress::Http2;
-                }
+            bytes = rest;
+        }
+        while let Some(end) = memchr::memchr(b'\n', bytes) {
+            let (line, rest) = bytes.split_at(end);
+            self.continue_line(line);
+            if self.line_is_empty {
+                return Progress::Complete;
             }
-            match byte {
-                b'\n' if self.line_is_empty => return Progress::Complete,
-                b'\n' => self.line_is_empty = true,
-                b'\r' => {}
-                _ => self.line_is_empty = false,
-            }
+            self.line_is_empty = true;
+            bytes = rest.get(1..).unwrap_or_default();
+        }
+        self.continue_line(bytes);
+        Progress::Partial
+    }
+
+    /// Takes one of the first bytes.
+    fn begin(&mut self, byte: u8) -> Progress {
+        if self.seen == 0 && matches!(byte, b'\r' | b'\n') {
+            return Progress::Partial;
+        }
+        self.matching += usize::from(PREFACE.get(self.seen) == Some(&byte));
+        self.seen += 1;
+        match byte {
+            _ if self.matching == PREFACE.len() => return Progress::Http2,
+            b'\n' if self.line_is_empty => return Progress::Complete,
+            b'\n' => self.line_is_empty = true,
+            _ => self.continue_line(&[byte]),
         }
         Progress::Partial
+    }
+
+    fn continue_line(&mut self, part: &[u8]) {
+        self.line_is_empty &= part.iter().all(|byte| *byte == b'\r');
     }
 }
 
