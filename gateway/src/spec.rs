@@ -2,6 +2,8 @@
 //!
 //! Each feature is one struct in [`crate::api`], in alphabetical order here.
 
+use std::sync::LazyLock;
+
 use openapi::LintOptions;
 use poem_openapi::{OpenApi, OpenApiService};
 use serde_json::Value;
@@ -42,11 +44,11 @@ pub const EXCEPTIONS: LintOptions<'static> = LintOptions {
     foreign_ids: &["main_distinct_id"],
 };
 
-/// The service that answers under `/api`. Operations find the state among the extensions of their request; those of one
-/// feature are a group, since a tuple has sixteen members at most.
+/// The operations under `/api`. They find the state among the extensions of their request; those of one feature are a group,
+/// since a tuple has sixteen members at most.
 #[must_use]
-pub fn service() -> OpenApiService<impl OpenApi + 'static, ()> {
-    let api = (
+pub fn api() -> impl OpenApi + 'static {
+    (
         ApiKeysApi,
         DevicesApi,
         EmailVerificationApi,
@@ -62,8 +64,25 @@ pub fn service() -> OpenApiService<impl OpenApi + 'static, ()> {
         StepUpApi,
         (TwoFactorApi, TwoFactorLoginApi, TwoFactorResetApi),
         UsersApi,
-    );
-    OpenApiService::new(api, "Gatepost", env!("CARGO_PKG_VERSION"))
+    )
+}
+
+/// The service that answers under `/api`.
+#[must_use]
+pub fn service() -> OpenApiService<impl OpenApi + 'static, ()> {
+    OpenApiService::new(api(), "Gatepost", env!("CARGO_PKG_VERSION"))
+}
+
+/// [`document`] as this server publishes it, read once.
+#[must_use]
+pub fn published() -> &'static Value {
+    static PUBLISHED: LazyLock<Value> = LazyLock::new(|| {
+        document().unwrap_or_else(|error| {
+            tracing::error!(%error, "the API document contradicts itself");
+            Value::Null
+        })
+    });
+    &PUBLISHED
 }
 
 /// The API document in its published form; `openapi::render` gives its text.

@@ -5,46 +5,41 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, PoisonError, RwLock},
     time::{Duration, Instant},
 };
 
+use arc_swap::ArcSwap;
 use metrics::{Counter, Histogram};
 use poem::{Endpoint, Middleware, Request, Response, Result, http::Method};
 use shared::client::Client;
 use tracing::Instrument;
 
-use crate::operations::Operations;
+use crate::operations;
 
 /// The middleware.
-#[derive(Clone)]
-pub struct AccessLog(pub Arc<Operations>);
+#[derive(Clone, Copy, Debug)]
+pub struct AccessLog;
 
 impl<E: Endpoint> Middleware<E> for AccessLog {
     type Output = AccessLogEndpoint<E>;
 
     fn transform(&self, inner: E) -> Self::Output {
-        AccessLogEndpoint {
-            inner,
-            operations: Arc::clone(&self.0),
-            unmatched: "unmatched".into(),
-            series: RwLock::default(),
-        }
+        AccessLogEndpoint { inner, series: ArcSwap::default() }
     }
 }
 
 /// The endpoint of [`AccessLog`].
 pub struct AccessLogEndpoint<E> {
     inner: E,
-    operations: Arc<Operations>,
-    /// The label of all addresses that there are not.
-    unmatched: Arc<str>,
-    /// By method, route and status: as few as there are labels. Finding one here is quicker than by its labels.
-    series: RwLock<HashMap<Labels, (Counter, Histogram)>>,
+    /// As few as there are labels. Finding one here is quicker than by its labels, and readers do not meet in a lock.
+    series: ArcSwap<HashMap<Labels, (Counter, Histogram)>>,
 }
 
 /// Method, route and status.
-type Labels = (&'static str, Arc<str>, u16);
+type Labels = (&'static str, &'static str, u16);
+
+/// The route of all addresses that there are not.
+const UNMATCHED: &str = "unmatched";
 
 impl<E> AccessLogEndpoint<E> {
     fn count(&self, labels: Labels, elapsed: Duration) {
@@ -52,17 +47,21 @@ impl<E> AccessLogEndpoint<E> {
             counter.increment(1);
             histogram.record(elapsed.as_secs_f64());
         };
-        if let Some(known) = self.series.read().unwrap_or_else(PoisonError::into_inner).get(&labels) {
+        if let Some(known) = self.series.load().get(&labels) {
             return record(known);
         }
-        let (method, route, status) = (labels.0, labels.1.to_string(), labels.2.to_string());
-        let named = [("method", method.to_owned()), ("route", route), ("status", status)];
+        let (method, route, status) = labels;
+        let named = [("method", method.to_owned()), ("route", route.to_owned()), ("status", status.to_string())];
         let series = (
             metrics::counter!("gatepost_http_requests_total", &named),
             metrics::histogram!("gatepost_http_request_seconds", &named),
         );
         record(&series);
-        self.series.write().unwrap_or_else(PoisonError::into_inner).insert(labels, series);
+        self.series.rcu(|known| {
+            let mut known = HashMap::clone(known);
+            known.insert(labels, series.clone());
+            known
+        });
     }
 }
 
@@ -73,10 +72,10 @@ impl<E: Endpoint> Endpoint for AccessLogEndpoint<E> {
         let started = Instant::now();
         let method = method_label(request.method());
         let path = request.uri().path().to_owned();
-        let route = Arc::clone(self.operations.template(&path).unwrap_or(&self.unmatched));
+        let route = operations::known().template(&path).unwrap_or(UNMATCHED);
         let client = request.data::<Client>();
         let request_id = client.map(|client| client.request_id).unwrap_or_default();
-        let span = tracing::info_span!("request", method, %route, %request_id);
+        let span = tracing::info_span!("request", method, route, %request_id);
         shared::telemetry::continue_trace(&span, client.and_then(|client| client.traceparent.as_deref()));
 
         let response = self.inner.get_response(request).instrument(span.clone()).await;

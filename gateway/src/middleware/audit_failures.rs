@@ -24,7 +24,7 @@ use shared::{
 };
 use uuid::Uuid;
 
-use crate::{operations::Operations, problem::Rejection, state::AppState};
+use crate::{operations, problem::Rejection, state::AppState};
 
 /// What is audited when an operation is refused: its id and the action. Public operations audit themselves.
 pub const ACTIONS: &[(&str, &str)] = &[
@@ -163,7 +163,7 @@ fn action(request: &Request) -> Option<&'static str> {
         // It changes nothing.
         return None;
     }
-    let id = request.data::<Arc<Operations>>()?.id(request.method().as_str(), request.uri().path())?;
+    let id = operations::known().id(request.method().as_str(), request.uri().path())?;
     ACTIONS.iter().find(|(operation, _)| *operation == id).map(|(_, action)| *action)
 }
 

@@ -2,8 +2,6 @@
 //!
 //! It runs only after an operation has refused its body, and holds the body against the schema in the API document.
 
-use std::sync::Arc;
-
 use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result, http::Method};
 use poem_openapi::error::ParseRequestPayloadError;
 use serde_json::Value;
@@ -11,26 +9,25 @@ use shared::fault::{Fault, VALIDATION};
 
 use super::{edge, limits::is_json};
 use crate::{
-    operations::{Operations, escape},
+    operations::{self, escape},
     problem::{FieldProblem, Rejection},
 };
 
 /// The middleware.
-#[derive(Clone)]
-pub struct Diagnose(pub Arc<Operations>);
+#[derive(Clone, Copy, Debug)]
+pub struct Diagnose;
 
 impl<E: Endpoint> Middleware<E> for Diagnose {
     type Output = DiagnoseEndpoint<E>;
 
     fn transform(&self, inner: E) -> Self::Output {
-        DiagnoseEndpoint { inner, operations: Arc::clone(&self.0) }
+        DiagnoseEndpoint { inner }
     }
 }
 
 /// The endpoint of [`Diagnose`].
 pub struct DiagnoseEndpoint<E> {
     inner: E,
-    operations: Arc<Operations>,
 }
 
 impl<E: Endpoint> Endpoint for DiagnoseEndpoint<E> {
@@ -46,24 +43,22 @@ impl<E: Endpoint> Endpoint for DiagnoseEndpoint<E> {
         request.set_body(body.clone());
         let outcome = self.inner.call(request).await.map(IntoResponse::into_response);
         outcome.map_err(|error| match error.downcast_ref::<ParseRequestPayloadError>() {
-            Some(refused) => self.explain(&method, &path, &body, &refused.reason).into(),
+            Some(refused) => explain(&method, &path, &body, &refused.reason).into(),
             None => error,
         })
     }
 }
 
-impl<E> DiagnoseEndpoint<E> {
-    fn explain(&self, method: &Method, path: &str, body: &[u8], reason: &str) -> Rejection {
-        if body.is_empty() {
-            return edge::empty_body();
-        }
-        let value = serde_json::from_slice::<Value>(body).unwrap_or_default();
-        let mut fields = self.operations.mismatches(method.as_str(), path, &value);
-        if fields.is_empty() {
-            fields.push(named_in(reason));
-        }
-        Rejection { fault: Fault::of(&VALIDATION), fields }
+fn explain(method: &Method, path: &str, body: &[u8], reason: &str) -> Rejection {
+    if body.is_empty() {
+        return edge::empty_body();
     }
+    let value = serde_json::from_slice::<Value>(body).unwrap_or_default();
+    let mut fields = operations::known().mismatches(method.as_str(), path, &value);
+    if fields.is_empty() {
+        fields.push(named_in(reason));
+    }
+    Rejection { fault: Fault::of(&VALIDATION), fields }
 }
 
 /// The field that the framework's text names, or the whole body.

@@ -2,8 +2,6 @@
 //!
 //! The texts of the framework name Rust types, so none of them is passed on.
 
-use std::sync::Arc;
-
 use poem::{
     Endpoint, IntoResponse, Middleware, Request, Response, Result,
     error::{MethodNotAllowedError, NotFoundError},
@@ -18,7 +16,7 @@ use uuid::Uuid;
 
 use super::request_id;
 use crate::{
-    operations::Operations,
+    operations,
     pages::render,
     problem::{FieldProblem, Rejection},
     problem_kinds::{
@@ -28,21 +26,20 @@ use crate::{
 };
 
 /// The middleware.
-#[derive(Clone)]
-pub struct Edge(pub Arc<Operations>);
+#[derive(Clone, Copy, Debug)]
+pub struct Edge;
 
 impl<E: Endpoint> Middleware<E> for Edge {
     type Output = EdgeEndpoint<E>;
 
     fn transform(&self, inner: E) -> Self::Output {
-        EdgeEndpoint { inner, operations: Arc::clone(&self.0) }
+        EdgeEndpoint { inner }
     }
 }
 
 /// The endpoint of [`Edge`].
 pub struct EdgeEndpoint<E> {
     inner: E,
-    operations: Arc<Operations>,
 }
 
 impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
@@ -61,7 +58,7 @@ impl<E: Endpoint> Endpoint for EdgeEndpoint<E> {
         rejection.log(request_id);
         let mut response = respond(&rejection, request_id, is_for_people);
         if rejection.fault.kind == &METHOD_NOT_ALLOWED
-            && let Some(allowed) = self.operations.methods(&path)
+            && let Some(allowed) = operations::known().methods(&path)
             && let Ok(value) = HeaderValue::from_str(&allowed)
         {
             response.headers_mut().insert(header::ALLOW, value);

@@ -11,35 +11,31 @@
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use poem::{
-    Endpoint, IntoResponse, Middleware, Request, Response, Result,
-    http::{HeaderName, HeaderValue},
-};
+use poem::{Endpoint, IntoResponse, Middleware, Request, Response, Result, http::HeaderMap};
 
 use shared::ids;
 
 use super::{client, path, request_id, security_headers};
-use crate::{operations::Operations, state::AppState};
+use crate::state::AppState;
 
 /// The middleware.
 #[derive(Clone)]
 pub struct Envelope {
     state: AppState,
-    operations: Arc<Operations>,
     /// Whose `X-Forwarded-For` is believed.
     trusted_proxies: Arc<[IpNet]>,
     /// What every answer says.
-    security_headers: Arc<[(HeaderName, HeaderValue)]>,
+    security_headers: Arc<HeaderMap>,
 }
 
 impl Envelope {
     /// For the installation of this state.
     #[must_use]
-    pub fn new(state: AppState, operations: Arc<Operations>) -> Self {
+    pub fn new(state: AppState) -> Self {
         let http = &state.kernel.config.http;
         let trusted_proxies = http.trusted_proxies.as_slice().into();
-        let security_headers = security_headers::of(http.is_https()).into();
-        Self { state, operations, trusted_proxies, security_headers }
+        let security_headers = Arc::new(security_headers::of(http.is_https()));
+        Self { state, trusted_proxies, security_headers }
     }
 }
 
@@ -61,11 +57,10 @@ impl<E: Endpoint> Endpoint for EnvelopeEndpoint<E> {
     type Output = Response;
 
     async fn call(&self, mut request: Request) -> Result<Response> {
-        let Envelope { state, operations, trusted_proxies, security_headers } = &self.envelope;
+        let Envelope { state, trusted_proxies, security_headers } = &self.envelope;
         let id = ids::random();
         client::identify(&mut request, trusted_proxies, id);
         path::normalise(&mut request);
-        request.set_data(Arc::clone(operations));
         request.set_data(state.clone());
         let mut response = self.inner.call(request).await?.into_response();
         security_headers::add(&mut response, security_headers);

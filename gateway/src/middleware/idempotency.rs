@@ -17,7 +17,7 @@ use shared::{
 };
 
 use crate::{
-    operations::Operations,
+    operations,
     problem::problem,
     security::{self, cookies, state_of},
 };
@@ -132,7 +132,7 @@ async fn attempt(request: &mut Request) -> Result<Option<Attempt>> {
     if request.method() != Method::POST || !request.headers().contains_key(HEADER) {
         return Ok(None);
     }
-    let operation = request.data::<Arc<Operations>>().and_then(|known| known.id("POST", request.uri().path()));
+    let operation = operations::known().id("POST", request.uri().path());
     if !operation.is_some_and(|id| is_repeatable("POST", id)) {
         return Ok(None);
     }

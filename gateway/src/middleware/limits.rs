@@ -71,7 +71,7 @@ impl Limits {
     /// Reads the body, checks it, and puts it back.
     async fn check_body(&self, request: &mut Request) -> Result<()> {
         let body = request.take_body();
-        if body.is_empty() && !request.headers().contains_key(header::CONTENT_LENGTH) {
+        if body.is_empty() && declared_length(request.headers()).is_none_or(|length| length == 0) {
             return Ok(());
         }
         request.set_body(body);

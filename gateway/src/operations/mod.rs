@@ -7,13 +7,45 @@ mod schema;
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::Arc,
+    sync::LazyLock,
 };
 
 pub use schema::escape;
 use serde_json::Value;
 
-use crate::problem::FieldProblem;
+use crate::{capture, dev_mailbox, problem::FieldProblem, spec};
+
+/// Addresses that are not in the API document.
+const OTHER_ADDRESSES: &[(&str, &[&str])] = &[
+    ("/openapi.json", &["GET"]),
+    ("/docs", &["GET"]),
+    ("/docs/reference.js", &["GET"]),
+    ("/health/live", &["GET"]),
+    ("/health/ready", &["GET"]),
+    ("/_health", &["GET"]),
+    ("/dev/mailbox", &["GET"]),
+    (dev_mailbox::LIST_PATH, &["GET"]),
+    ("/assets/gatepost.css", &["GET"]),
+    ("/", &["GET"]),
+    ("/account", &["GET"]),
+    ("/account/sign_out", &["POST"]),
+    ("/invite", &["GET", "POST"]),
+    ("/login", &["GET", "POST"]),
+    ("/login/email", &["GET", "POST"]),
+    ("/login/not_me", &["GET", "POST"]),
+    ("/login/two_factor", &["GET", "POST"]),
+    ("/reset", &["GET", "POST"]),
+    ("/two_factor_reset", &["GET", "POST"]),
+    ("/verify_email", &["GET", "POST"]),
+];
+
+/// The addresses of this server. It has the same ones whatever it is told.
+#[must_use]
+pub fn known() -> &'static Operations {
+    static KNOWN: LazyLock<Operations> =
+        LazyLock::new(|| Operations::of(spec::published()).with(OTHER_ADDRESSES).with(capture::OTHER_ADDRESSES));
+    &KNOWN
+}
 
 /// The addresses of this server.
 #[derive(Debug, Default)]
@@ -26,7 +58,7 @@ pub struct Operations {
 
 #[derive(Debug)]
 struct Route {
-    template: Arc<str>,
+    template: String,
     /// Upper-case methods, each with what is known of its operation.
     methods: BTreeMap<String, Known>,
 }
@@ -70,15 +102,15 @@ impl Operations {
 
     fn add(&mut self, route: Route) {
         if !route.template.contains('{') {
-            self.literal.insert(route.template.to_string(), self.routes.len());
+            self.literal.insert(route.template.clone(), self.routes.len());
         }
         self.routes.push(route);
     }
 
     /// The template of the address, such as `/api/jobs/{job_id}`.
     #[must_use]
-    pub fn template(&self, path: &str) -> Option<&Arc<str>> {
-        self.find(path).map(|route| &route.template)
+    pub fn template(&self, path: &str) -> Option<&str> {
+        self.find(path).map(|route| route.template.as_str())
     }
 
     /// The methods of the address, as in the header `Allow`.
@@ -169,7 +201,7 @@ mod tests {
     #[test]
     fn the_most_literal_template_fits() {
         let operations = operations();
-        let template = |path: &str| operations.template(path).map(|template| &**template);
+        let template = |path: &str| operations.template(path);
         assert_eq!(template("/api/jobs/17"), Some("/api/jobs/{job_id}"));
         assert_eq!(template("/api/jobs/oldest"), Some("/api/jobs/oldest"));
         assert_eq!(template("/api/jobs"), None);

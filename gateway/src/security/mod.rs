@@ -16,8 +16,6 @@ pub mod enforcement;
 pub mod presented;
 pub mod scopes;
 
-use std::sync::Arc;
-
 use poem::{Request, RequestBody, http::header};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions,
@@ -41,7 +39,7 @@ use crate::{
         csrf,
         key_trace::KeyUse,
     },
-    operations::Operations,
+    operations,
     problem::problem,
     problem_kinds::{API_KEY_NOT_ACCEPTED, FORBIDDEN, MISSING_SCOPE, USER_REQUIRED},
     state::AppState,
@@ -182,7 +180,7 @@ fn not_accepted(request: &Request) -> poem::Error {
 }
 
 fn operation_id(request: &Request) -> Option<&str> {
-    request.data::<Arc<Operations>>()?.id(request.method().as_str(), request.uri().path())
+    operations::known().id(request.method().as_str(), request.uri().path())
 }
 
 /// Demands that a key has what the operation needs; sessions need nothing.
