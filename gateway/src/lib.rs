@@ -36,7 +36,7 @@ mod tests;
 
 use std::time::Duration;
 
-use poem::{Endpoint, EndpointExt, Middleware, Response, Route, endpoint::BoxEndpoint};
+use poem::{Endpoint, EndpointExt, Middleware, Response, Route};
 
 use crate::{
     api::Beside,
@@ -53,12 +53,12 @@ pub use crate::{
 
 /// Everything behind the public listener.
 #[must_use]
-pub fn app(state: AppState) -> BoxEndpoint<'static, Response> {
+pub fn app(state: AppState) -> impl Endpoint<Output = Response> + 'static {
     guard(routes(&state), state)
 }
 
 /// What every request passes on its way to the routes.
-fn guard(routes: impl Endpoint + 'static, state: AppState) -> BoxEndpoint<'static, Response> {
+fn guard(routes: impl Endpoint + 'static, state: AppState) -> impl Endpoint<Output = Response> + 'static {
     let http = &state.kernel.config.http;
     let patience = Duration::from_secs(http.request_timeout_seconds);
     // From the inside out; see `middleware` for the same list from the outside in.
@@ -71,11 +71,11 @@ fn guard(routes: impl Endpoint + 'static, state: AppState) -> BoxEndpoint<'stati
         .with(Edge)
         .with(capture::Mount { patience })
         .boxed();
-    guarded.with(AccessLog).with(Envelope::new(state)).boxed()
+    guarded.with(AccessLog).with(Envelope::new(state))
 }
 
 /// All routes.
-fn routes(state: &AppState) -> impl Endpoint + 'static {
+fn routes(state: &AppState) -> impl Endpoint + use<> {
     let service = spec::service();
     let routes = Route::new()
         .at("/openapi.json", web::openapi(openapi::render(spec::published())))

@@ -11,7 +11,7 @@ use std::{
 };
 
 use gateway::{AppParts, AppState, state::Keys};
-use poem::{Response, endpoint::BoxEndpoint};
+use poem::{EndpointExt, Response, endpoint::BoxEndpoint};
 use sea_orm::{ConnectionTrait, Database, Statement};
 use shared::{
     broker::{self, Broker},
@@ -113,7 +113,7 @@ impl TestApp {
         let mailer = Arc::new(Mailer::new(&kernel.config).expect("a mailer"));
         let context = Arc::new(Context::new(Arc::clone(&kernel), mailer, lifecycle.readiness.clone()));
         Self {
-            endpoint: gateway::app(state),
+            endpoint: gateway::app(state).boxed(),
             kernel,
             clock,
             hasher,
@@ -180,6 +180,7 @@ impl TestApp {
             readiness: Lifecycle::new().readiness.clone(),
             draining: CancellationToken::new(),
         }))
+        .boxed()
     }
 
     /// The origin that browsers of this application send.

@@ -89,6 +89,12 @@ impl Vhost {
         ctl(self.node.as_deref(), &["delete_queue", "-p", &self.name, queue]).await;
     }
 
+    /// Whether there is a queue.
+    pub async fn has_queue(&self, queue: &str) -> bool {
+        let all = ctl(self.node.as_deref(), &["list_queues", "-p", &self.name, "--no-table-headers", "name"]).await;
+        all.lines().any(|name| name.trim() == queue)
+    }
+
     /// Closes all connections to it.
     pub async fn sever(&self) {
         ctl(self.node.as_deref(), &["close_all_connections", "--vhost", &self.name, "test"]).await;

@@ -6,6 +6,7 @@ pub mod devices;
 pub mod email_verification;
 pub mod invites;
 pub mod jobs;
+pub mod lean_json;
 pub mod login;
 pub mod members;
 pub mod organizations;

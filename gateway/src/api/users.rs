@@ -2,6 +2,7 @@
 
 use poem::web::Data;
 use poem_openapi::{Object, OpenApi, payload::Json, types::MaybeUndefined};
+use serde::Serialize;
 use shared::{
     client::Client,
     clock::Timestamp,
@@ -10,10 +11,10 @@ use shared::{
     sessions::{self, Sensitivity},
     users::{self, Profile, UserError},
 };
-use time::OffsetDateTime;
+use time::{OffsetDateTime, serde::rfc3339};
 use uuid::Uuid;
 
-use super::{Tag, recovery::NoContent};
+use super::{Tag, lean_json::LeanJson, recovery::NoContent};
 use crate::{
     problem::problem,
     security::{Caller, Session},
@@ -21,7 +22,7 @@ use crate::{
 };
 
 /// A user.
-#[derive(Object)]
+#[derive(Clone, Object, Serialize)]
 pub struct User {
     /// Id.
     id: Uuid,
@@ -31,22 +32,28 @@ pub struct User {
     email_verified: bool,
     /// The address that the user wants to change to, while it waits for proof.
     #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pending_email: Option<String>,
     /// First name.
     #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     first_name: Option<String>,
     /// Last name.
     #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     last_name: Option<String>,
     /// User name.
     #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<String>,
     /// Picture.
     #[oai(skip_serializing_if_is_none)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     image_url: Option<String>,
     /// Whether the user operates this installation.
     is_instance_admin: bool,
     /// When the user signed up.
+    #[serde(serialize_with = "rfc3339::serialize")]
     created_at: OffsetDateTime,
 }
 
@@ -102,8 +109,8 @@ impl UsersApi {
     /// Returns the user that the session or the API key belongs to.
     #[oai(path = "/", method = "get", operation_id = "getMe")]
     #[expect(clippy::unused_async, reason = "operations are asynchronous; the extractor did the waiting")]
-    async fn get(&self, state: Data<&AppState>, caller: Caller) -> poem::Result<Json<User>> {
-        Ok(Json(User::of(caller.into_user()?, state.kernel.clock.now())))
+    async fn get(&self, state: Data<&AppState>, caller: Caller) -> poem::Result<LeanJson<User>> {
+        Ok(LeanJson(User::of(caller.into_user()?, state.kernel.clock.now())))
     }
 
     /// Update the signed-in user
@@ -158,5 +165,41 @@ impl UsersApi {
             .await
             .map_err(problem)?;
         Ok(NoContent::Done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use poem_openapi::types::ToJSON;
+    use time::macros::datetime;
+
+    use super::*;
+
+    #[test]
+    fn both_forms_of_a_user_are_the_same() {
+        let full = User {
+            id: Uuid::from_u128(7),
+            email: "a\"ä@example.com".to_owned(),
+            email_verified: true,
+            pending_email: Some("b@example.com".to_owned()),
+            first_name: Some("A".to_owned()),
+            last_name: Some("B".to_owned()),
+            username: Some("c".to_owned()),
+            image_url: Some("https://example.com/".to_owned()),
+            is_instance_admin: false,
+            created_at: datetime!(2026-11-29 12:00:00.000120 UTC),
+        };
+        let bare = User {
+            pending_email: None,
+            first_name: None,
+            last_name: None,
+            username: None,
+            image_url: None,
+            created_at: datetime!(2026-11-29 12:00 UTC),
+            ..full.clone()
+        };
+        for user in [full, bare] {
+            assert_eq!(serde_json::to_value(&user).ok(), user.to_json());
+        }
     }
 }

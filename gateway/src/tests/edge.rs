@@ -1,6 +1,6 @@
 //! What holds for every request and every response.
 
-use poem::{EndpointExt, Response, Route, endpoint::make, get, http::Method};
+use poem::{Response, Route, endpoint::make, get, http::Method};
 use serde_json::json;
 
 use super::TestApp;
@@ -156,7 +156,7 @@ async fn a_panic_or_an_endless_handler_fails_its_request_only() {
             .at("/panic", get(make(|_| async { if true { panic!("secret") } else { Ok::<_, poem::Error>(()) } })))
             .at("/endless", get(make(|_| std::future::pending::<poem::Result<()>>())))
             .at("/fine", get(make(|_| async { Ok::<_, poem::Error>(Response::default()) })));
-        crate::guard(routes, state).boxed()
+        crate::guard(routes, state)
     })
     .await;
     let answer = app.get("/panic").await;

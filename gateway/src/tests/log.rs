@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use poem::{EndpointExt, Route, endpoint::make, get};
+use poem::{Route, endpoint::make, get};
 use shared::fault::{Fault, INTERNAL};
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -41,7 +41,7 @@ async fn one_line_for_a_request_and_one_for_its_cause() {
     let logging = tracing::subscriber::set_default(subscriber);
     let app = TestApp::with(&[], |state| {
         let failing = make(|_| async { Err::<(), _>(problem(Fault::of(&INTERNAL).source("the disk is full"))) });
-        crate::guard(Route::new().at("/failing", get(failing)), state).boxed()
+        crate::guard(Route::new().at("/failing", get(failing)), state)
     })
     .await;
     // Another test may have asked meanwhile who listens, and been told that nobody does.

@@ -9,7 +9,7 @@ mod wire;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use poem::{Endpoint, Request, Response, endpoint::BoxEndpoint, http::Method};
+use poem::{Endpoint, EndpointExt, Request, Response, endpoint::BoxEndpoint, http::Method};
 use serde_json::Value;
 use shared::{
     capture::Capture,
@@ -68,14 +68,14 @@ impl TestApp {
         Self::with(&[], crate::app).await
     }
 
-    async fn with(
+    async fn with<E: Endpoint<Output = Response> + 'static>(
         variables: &[(&str, &str)],
-        assemble: impl FnOnce(AppState) -> BoxEndpoint<'static, Response>,
+        assemble: impl FnOnce(AppState) -> E,
     ) -> Self {
         let folder = std::env::temp_dir().join(format!("gatepost-gateway-{}", shared::ids::next()));
         std::fs::create_dir_all(folder.join("mail")).unwrap();
         let state = state(&folder, variables).await;
-        Self { endpoint: assemble(state.clone()), state, folder }
+        Self { endpoint: assemble(state.clone()).boxed(), state, folder }
     }
 
     async fn get(&self, path: &str) -> Answer {

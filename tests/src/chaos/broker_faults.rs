@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::works::until;
+
 use super::{
     proxy::Mode,
     report::Table,
@@ -104,7 +106,8 @@ async fn empty(run: &mut Run, rounds: usize, table: &mut Table) {
         run.rig.process("mail").signal("CONT").await;
         run.over = Some(Instant::now());
         run.work(1).await;
-        // The next round needs the queue, which is declared anew by then.
+        // The next round needs the queue. Processes that have not noticed yet call themselves ready.
+        until("the queue is declared anew", async || ground(run).vhost.has_queue("gatepost.mail").await).await;
         run.rig.ready().await;
     }
     run.judge(table, "RabbitMQ queue purged, deleted", rounds).await;
