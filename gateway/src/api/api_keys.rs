@@ -245,7 +245,7 @@ impl ApiKeysApi {
     #[expect(clippy::unused_async, reason = "operations are asynchronous; the extractor did the waiting")]
     async fn get_current(&self, state: Data<&AppState>, caller: Caller) -> poem::Result<Json<ApiKey>> {
         let principal = caller.api_key().ok_or_else(|| problem(ApiKeyError::NotFound))?;
-        Ok(Json(ApiKey::of(&state.kernel, principal.key.clone(), principal.user.auth_epoch)))
+        Ok(Json(ApiKey::of(&state.kernel, api_keys::ApiKey::clone(&principal.key), principal.user.auth_epoch)))
     }
 
     /// Get a personal API key

@@ -284,7 +284,7 @@ async fn by_anyone(request: &Request, body: &mut RequestBody) -> poem::Result<Ca
     authorize(request, &identity)?;
     let actor = match &identity {
         Identity::Session(principal) => principal.actor(),
-        Identity::ApiKey(principal) => principal.actor(),
+        Identity::ApiKey(principal) => principal.actor.clone(),
         Identity::SecretKey(principal) => principal.actor(),
     };
     Ok(Caller { actor, identity })

@@ -55,7 +55,7 @@ const LEGACY_LENGTH: usize = 128;
 
 /// A key with its owner and the owner's organizations, as of a generation.
 struct Entry {
-    key: Model,
+    key: Arc<Model>,
     user: User,
     memberships: Vec<(Organization, Role)>,
     /// Whether the owner has an authenticator app or a passkey.
@@ -86,22 +86,16 @@ impl Default for KeyCache {
 #[derive(Clone, Debug)]
 pub struct KeyPrincipal {
     /// The key.
-    pub key: Model,
+    pub key: Arc<Model>,
     /// Its owner.
     pub user: User,
     /// Where in the request it was.
     pub place: Place,
-    has_factor: bool,
+    /// Who acts by it.
+    pub actor: Actor,
 }
 
-impl KeyPrincipal {
-    /// Who acts by this key. Instance administration needs a session.
-    #[must_use]
-    pub fn actor(&self) -> Actor {
-        actor(&self.key, self.place, self.has_factor)
-    }
-}
-
+/// Instance administration needs a session.
 fn actor(key: &Model, place: Place, has_factor: bool) -> Actor {
     Actor {
         user_id: Some(key.user_id),
@@ -155,7 +149,8 @@ pub async fn authenticate(
         None => Box::pin(look_up(kernel, cache, client, Search { text, place, digest, generation, is_legacy })).await?,
     };
     judge(kernel, &entry, place, now)?;
-    if let Err(refusal) = orgs::allow_api_key(&entry.memberships, &actor(&entry.key, place, entry.has_factor)) {
+    let actor = actor(&entry.key, place, entry.has_factor);
+    if let Err(refusal) = orgs::allow_api_key(&entry.memberships, &actor) {
         Box::pin(note_refusal(kernel, cache, client, entry.key.id)).await?;
         return Err(refusal.into());
     }
@@ -165,7 +160,7 @@ pub async fn authenticate(
     if place == Place::Query {
         Box::pin(note_query(kernel, client, &entry, now)).await?;
     }
-    Ok(KeyPrincipal { key: entry.key.clone(), user: entry.user.clone(), place, has_factor: entry.has_factor })
+    Ok(KeyPrincipal { key: Arc::clone(&entry.key), user: entry.user.clone(), place, actor })
 }
 
 fn judge(kernel: &Kernel, entry: &Entry, place: Place, now: Timestamp) -> Result<(), ApiKeyError> {
@@ -216,7 +211,7 @@ async fn look_up(
     let entry = Arc::new(Entry {
         used_at: AtomicI64::new(key.used_at.map_or(0, |at| at.0)),
         query_noted_at: AtomicI64::new(key.query_noted_at.map_or(0, |at| at.0)),
-        key,
+        key: Arc::new(key),
         user,
         memberships,
         has_factor,

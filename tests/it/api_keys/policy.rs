@@ -19,7 +19,7 @@ async fn principal_of(app: &TestApp, key: &str) -> Result<orgs::Actor, api_keys:
     let (sessions, keys) = (shared::sessions::SessionCache::default(), api_keys::KeyCache::default());
     let presented = (key, api_keys::Place::Header);
     let principal = api_keys::authenticate(&app.kernel, (&sessions, &keys), &client, presented).await?;
-    Ok(principal.actor())
+    Ok(principal.actor)
 }
 
 /// D14: a key that is limited to an organization passes its gate and no other; its maker must be a member there.
