@@ -1,7 +1,7 @@
 # Every target makes sure first that the machine has what it needs; see scripts/setup.sh.
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-full chaos check gen bench
+.PHONY: help run test test-full chaos fuzz check gen bench
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -22,6 +22,10 @@ test-full: ## run all tests again on PostgreSQL and RabbitMQ, with real counterp
 chaos: ## hurt an installation in every way its guarantees speak of; ONLY="short", "faults", "single" or "fleet"
 	@scripts/setup.sh full
 	scripts/chaos.sh $(ONLY)
+
+fuzz: ## look for inputs that break a parser, a minute each; ONLY="keys deliveries" for some, TIME="10min" for longer
+	@scripts/setup.sh fuzz
+	scripts/fuzz.sh $(ONLY)
 
 check: ## formatting, lints, documentation, licences, generated files
 	@scripts/setup.sh test

@@ -70,6 +70,24 @@ CREATE TABLE backup_codes (
 
 CREATE INDEX backup_codes_user_id_idx ON backup_codes USING btree (user_id);
 
+CREATE TABLE break_glass_codes (
+    id uuid NOT NULL,
+    organization_id uuid NOT NULL,
+    digest bytea NOT NULL,
+    created_by uuid,
+    created_at bigint NOT NULL,
+    used_by uuid,
+    used_at bigint,
+    CONSTRAINT break_glass_codes_created_by_fkey FOREIGN KEY (created_by) REFERENCES users(id) ON DELETE SET NULL,
+    CONSTRAINT break_glass_codes_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations(id) ON DELETE CASCADE,
+    CONSTRAINT break_glass_codes_pkey PRIMARY KEY (id),
+    CONSTRAINT break_glass_codes_used_by_fkey FOREIGN KEY (used_by) REFERENCES users(id) ON DELETE SET NULL
+);
+
+CREATE INDEX break_glass_codes_created_by_idx ON break_glass_codes USING btree (created_by);
+CREATE INDEX break_glass_codes_organization_id_idx ON break_glass_codes USING btree (organization_id);
+CREATE INDEX break_glass_codes_used_by_idx ON break_glass_codes USING btree (used_by);
+
 CREATE TABLE distinct_id_uses (
     project_id uuid NOT NULL,
     distinct_id text NOT NULL,
@@ -267,6 +285,7 @@ CREATE TABLE logins (
     finished_at bigint,
     project_token text,
     anonymous_distinct_id text,
+    first_factor text DEFAULT 'pwd'::text NOT NULL,
     CONSTRAINT logins_pkey PRIMARY KEY (id),
     CONSTRAINT logins_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
 );
@@ -285,6 +304,30 @@ CREATE TABLE mail_deliveries (
 );
 
 CREATE INDEX mail_deliveries_recipient_hash_created_at_idx ON mail_deliveries USING btree (recipient_hash, created_at) WHERE (state = 'rejected'::text);
+
+CREATE TABLE organization_domains (
+    id uuid NOT NULL,
+    organization_id uuid NOT NULL,
+    domain text NOT NULL,
+    challenge text NOT NULL,
+    verified_at bigint,
+    last_checked_at bigint,
+    failed_checks integer NOT NULL,
+    lost_at bigint,
+    jit_provisioning boolean NOT NULL,
+    sso_enforcement text,
+    include_subdomains boolean NOT NULL,
+    revision bigint NOT NULL,
+    created_at bigint NOT NULL,
+    updated_at bigint NOT NULL,
+    CONSTRAINT organization_domains_organization_id_fkey FOREIGN KEY (organization_id) REFERENCES organizations(id) ON DELETE CASCADE,
+    CONSTRAINT organization_domains_pkey PRIMARY KEY (id)
+);
+
+CREATE INDEX organization_domains_domain_idx ON organization_domains USING btree (domain);
+CREATE UNIQUE INDEX organization_domains_domain_key ON organization_domains USING btree (domain) WHERE (verified_at IS NOT NULL);
+CREATE INDEX organization_domains_last_checked_at_idx ON organization_domains USING btree (last_checked_at) WHERE (verified_at IS NOT NULL);
+CREATE UNIQUE INDEX organization_domains_organization_id_domain_key ON organization_domains USING btree (organization_id, domain);
 
 CREATE TABLE organization_members (
     organization_id uuid NOT NULL,
@@ -513,6 +556,39 @@ CREATE INDEX sessions_expires_at_idx ON sessions USING btree (expires_at);
 CREATE INDEX sessions_revoked_at_idx ON sessions USING btree (revoked_at) WHERE (revoked_at IS NOT NULL);
 CREATE INDEX sessions_user_id_idx ON sessions USING btree (user_id);
 CREATE TRIGGER sessions_update_generation AFTER UPDATE OF revoked_at, auth_epoch, expires_at, reauthenticated_at ON sessions FOR EACH STATEMENT EXECUTE FUNCTION generations_bump();
+
+CREATE TABLE social_identities (
+    id uuid NOT NULL,
+    user_id uuid NOT NULL,
+    provider text NOT NULL,
+    issuer text NOT NULL,
+    subject text NOT NULL,
+    email text,
+    created_at bigint NOT NULL,
+    last_used_at bigint,
+    CONSTRAINT social_identities_pkey PRIMARY KEY (id),
+    CONSTRAINT social_identities_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+);
+
+CREATE UNIQUE INDEX social_identities_provider_issuer_subject_idx ON social_identities USING btree (provider, issuer, subject);
+CREATE INDEX social_identities_user_id_idx ON social_identities USING btree (user_id);
+
+CREATE TABLE social_logins (
+    id uuid NOT NULL,
+    provider text NOT NULL,
+    issuer text NOT NULL,
+    binding bytea NOT NULL,
+    key_id text NOT NULL,
+    user_id uuid,
+    session_id uuid,
+    next text NOT NULL,
+    expires_at bigint NOT NULL,
+    CONSTRAINT social_logins_pkey PRIMARY KEY (id),
+    CONSTRAINT social_logins_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE
+);
+
+CREATE INDEX social_logins_expires_at_idx ON social_logins USING btree (expires_at);
+CREATE INDEX social_logins_user_id_idx ON social_logins USING btree (user_id);
 
 CREATE TABLE totps (
     user_id uuid NOT NULL,

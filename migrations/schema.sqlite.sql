@@ -66,6 +66,23 @@ CREATE TABLE "backup_codes" (
 
 CREATE INDEX "backup_codes_user_id_idx" ON "backup_codes" ("user_id");
 
+CREATE TABLE "break_glass_codes" (
+    "id" uuid_text NOT NULL PRIMARY KEY,
+    "organization_id" uuid_text NOT NULL,
+    "digest" blob(1) NOT NULL,
+    "created_by" uuid_text NULL,
+    "created_at" integer NOT NULL,
+    "used_by" uuid_text NULL,
+    "used_at" integer NULL,
+    FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON DELETE CASCADE,
+    FOREIGN KEY ("created_by") REFERENCES "users" ("id") ON DELETE SET NULL,
+    FOREIGN KEY ("used_by") REFERENCES "users" ("id") ON DELETE SET NULL
+);
+
+CREATE INDEX "break_glass_codes_created_by_idx" ON "break_glass_codes" ("created_by");
+CREATE INDEX "break_glass_codes_organization_id_idx" ON "break_glass_codes" ("organization_id");
+CREATE INDEX "break_glass_codes_used_by_idx" ON "break_glass_codes" ("used_by");
+
 CREATE TABLE "distinct_id_uses" (
     "project_id" uuid_text NOT NULL,
     "distinct_id" text NOT NULL,
@@ -253,6 +270,7 @@ CREATE TABLE "logins" (
     "finished_at" integer NULL,
     "project_token" text NULL,
     "anonymous_distinct_id" text NULL,
+    "first_factor" text NOT NULL DEFAULT 'pwd',
     FOREIGN KEY ("user_id") REFERENCES "users" ("id") ON DELETE CASCADE
 );
 
@@ -269,6 +287,29 @@ CREATE TABLE "mail_deliveries" (
 );
 
 CREATE INDEX "mail_deliveries_recipient_hash_created_at_idx" ON "mail_deliveries" ("recipient_hash", "created_at") WHERE state = 'rejected';
+
+CREATE TABLE "organization_domains" (
+    "id" uuid_text NOT NULL PRIMARY KEY,
+    "organization_id" uuid_text NOT NULL,
+    "domain" text NOT NULL,
+    "challenge" text NOT NULL,
+    "verified_at" integer NULL,
+    "last_checked_at" integer NULL,
+    "failed_checks" integer NOT NULL,
+    "lost_at" integer NULL,
+    "jit_provisioning" boolean NOT NULL,
+    "sso_enforcement" text NULL,
+    "include_subdomains" boolean NOT NULL,
+    "revision" integer NOT NULL,
+    "created_at" integer NOT NULL,
+    "updated_at" integer NOT NULL,
+    FOREIGN KEY ("organization_id") REFERENCES "organizations" ("id") ON DELETE CASCADE
+);
+
+CREATE INDEX "organization_domains_domain_idx" ON "organization_domains" ("domain");
+CREATE UNIQUE INDEX "organization_domains_domain_key" ON "organization_domains" ("domain") WHERE verified_at IS NOT NULL;
+CREATE INDEX "organization_domains_last_checked_at_idx" ON "organization_domains" ("last_checked_at") WHERE verified_at IS NOT NULL;
+CREATE UNIQUE INDEX "organization_domains_organization_id_domain_key" ON "organization_domains" ("organization_id", "domain");
 
 CREATE TABLE "organization_members" (
     "organization_id" uuid_text NOT NULL,
@@ -486,6 +527,37 @@ CREATE INDEX "sessions_expires_at_idx" ON "sessions" ("expires_at");
 CREATE INDEX "sessions_revoked_at_idx" ON "sessions" ("revoked_at") WHERE revoked_at IS NOT NULL;
 CREATE INDEX "sessions_user_id_idx" ON "sessions" ("user_id");
 CREATE TRIGGER sessions_update_generation AFTER UPDATE OF revoked_at, auth_epoch, expires_at, reauthenticated_at ON sessions BEGIN UPDATE generations SET value = value + 1 WHERE name = 'identity'; END;
+
+CREATE TABLE "social_identities" (
+    "id" uuid_text NOT NULL PRIMARY KEY,
+    "user_id" uuid_text NOT NULL,
+    "provider" text NOT NULL,
+    "issuer" text NOT NULL,
+    "subject" text NOT NULL,
+    "email" text NULL,
+    "created_at" integer NOT NULL,
+    "last_used_at" integer NULL,
+    FOREIGN KEY ("user_id") REFERENCES "users" ("id") ON DELETE CASCADE
+);
+
+CREATE UNIQUE INDEX "social_identities_provider_issuer_subject_idx" ON "social_identities" ("provider", "issuer", "subject");
+CREATE INDEX "social_identities_user_id_idx" ON "social_identities" ("user_id");
+
+CREATE TABLE "social_logins" (
+    "id" uuid_text NOT NULL PRIMARY KEY,
+    "provider" text NOT NULL,
+    "issuer" text NOT NULL,
+    "binding" blob(1) NOT NULL,
+    "key_id" text NOT NULL,
+    "user_id" uuid_text NULL,
+    "session_id" uuid_text NULL,
+    "next" text NOT NULL,
+    "expires_at" integer NOT NULL,
+    FOREIGN KEY ("user_id") REFERENCES "users" ("id") ON DELETE CASCADE
+);
+
+CREATE INDEX "social_logins_expires_at_idx" ON "social_logins" ("expires_at");
+CREATE INDEX "social_logins_user_id_idx" ON "social_logins" ("user_id");
 
 CREATE TABLE "totps" (
     "user_id" uuid_text NOT NULL PRIMARY KEY,

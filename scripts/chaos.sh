@@ -20,6 +20,7 @@ if [[ " $* " != *" single "* && $(id -u) != 0 ]]; then
   exit 1
 fi
 
+[[ " $* " == *" short "* ]] || scripts/version-before.sh
 cargo build -p gatepost-tests --bin chaos --locked
 cargo build -p gatepost --bin gatepost-chaos --features chaos --locked
 export TEST_AMQP_NODE=1

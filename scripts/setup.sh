@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Makes sure that this machine has what a make target needs, and says nothing when it has.
 #
-#   scripts/setup.sh [run|test|full]
+#   scripts/setup.sh [run|test|fuzz|full]
 #
 # run, test   a C compiler with the C library's headers (bundled SQLite, ring), make, git, curl, CA certificates, Rust
+# fuzz        additionally a C++ compiler (libFuzzer)
 # full        additionally the servers of PostgreSQL and RabbitMQ, Chromium with its driver, faketime, strace, Node, Python,
-#             the analytics clients that tests run, and Schemathesis in a Python environment under ~/.cache/gatepost
+#             the clients and the provider that tests run, and Schemathesis in a Python environment under ~/.cache/gatepost
 #
 # Missing Debian/Ubuntu packages are installed with apt-get, through sudo when not root. Into the project go only the
 # clients: tests/clients/node_modules and tests/clients/.venv, which git ignores; what is there is not fetched again. No
@@ -14,9 +15,9 @@ set -euo pipefail
 
 mode=${1:-run}
 case $mode in
-run | test | full) ;;
+run | test | fuzz | full) ;;
 *)
-  echo "usage: scripts/setup.sh [run|test|full]" >&2
+  echo "usage: scripts/setup.sh [run|test|fuzz|full]" >&2
   exit 2
   ;;
 esac
@@ -39,6 +40,9 @@ has git || packages+=(git)
 has curl || packages+=(curl)
 [[ -s /etc/ssl/certs/ca-certificates.crt || -s /etc/pki/tls/certs/ca-bundle.crt || -s /etc/ssl/cert.pem ]] ||
   packages+=(ca-certificates)
+if [[ $mode == fuzz ]]; then
+  has c++ || packages+=(g++)
+fi
 if [[ $mode == full ]]; then
   has_postgres_server || packages+=(postgresql)
   has psql || packages+=(postgresql-client)
@@ -87,15 +91,15 @@ if ! has rustup; then
     die "Rust $needed or newer is needed, found $found. Install it with rustup from https://rustup.rs."
 fi
 
-# The analytics clients, from their lock files. A stamp holds what was installed, so that a second run needs no network.
+# What tests run unmodified, from their lock files. A stamp holds what was installed, so that a second run needs no network.
 install_clients() {
   local folder=$1 stamp=$1/node_modules/.installed wanted
   wanted=$(cat "$folder/package-lock.json" "$folder/requirements.txt" | cksum)
   if [[ -x $folder/.venv/bin/python && -f $stamp && $(<"$stamp") == "$wanted" ]]; then return; fi
   local major
   major=$(node --version | tr -d v | cut -d . -f 1)
-  ((major >= 20)) || die "Node 20 or newer is needed for the analytics clients, found $(node --version)"
-  say "installing the analytics clients into tests/clients"
+  ((major >= 20)) || die "Node 20 or newer is needed for the counterparts of the tests, found $(node --version)"
+  say "installing the counterparts of the tests into tests/clients"
   (cd "$folder" && npm ci --omit=optional --ignore-scripts --no-audit --no-fund --silent --prefer-offline)
   python3 -m venv "$folder/.venv"
   "$folder/.venv/bin/pip" install --quiet --disable-pip-version-check --requirement "$folder/requirements.txt"

@@ -204,9 +204,11 @@ schemathesis=${XDG_CACHE_HOME:-$HOME/.cache}/gatepost/schemathesis-4.32.5/bin/sc
 if [[ -x $schemathesis ]]; then export TEST_SCHEMATHESIS=$schemathesis; fi
 cargo build --workspace --bins --locked 9>&-
 cargo build -p gatepost --bin gatepost-chaos --features chaos --locked 9>&-
-# A bound in milliseconds is held against what is measured alone, and not beside a test that kills a database.
+# What takes how long is measured alone, and not beside a test that kills a database.
 alone=(
+  faults::database::full_an_exhausted_pool_puts_requests_off
   faults::scaling::full_login_codes_overtake_a_hundred_thousand_notices
+  faults::scaling::full_more_workers_do_more_and_nothing_twice
   faults::volume::full_claims_stay_quick_in_a_table_of_a_million
 )
 cargo test --workspace --locked 9>&- -- "${alone[@]/#/--skip=}"

@@ -7,7 +7,7 @@
 //! migrate                                                 ×
 //! ```
 
-use std::{sync::Arc, time::Duration};
+use std::{future::Future, pin::pin, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use gateway::{AppParts, AppState, metrics_listener, server, state::Keys};
@@ -22,6 +22,7 @@ use shared::{
     lifecycle::{Lifecycle, terminated},
     password::HashPool,
     sessions::SessionCache,
+    social::Providers,
     telemetry::{self, Telemetry},
 };
 use workers::{Context, mail::Mailer};
@@ -43,12 +44,15 @@ pub async fn migrate(config: Config) -> anyhow::Result<()> {
 
 /// Everything in one process.
 pub async fn serve(config: Config) -> anyhow::Result<bool> {
-    let parts = Parts::begin(config, "gatepost").await?;
-    migrations::run(parts.kernel.db.writer()).await.context("the schema could not be changed")?;
-    if is_in_process(&parts.kernel.config) {
-        reaper::after_restart(&parts.kernel).await?;
-    }
-    parts.run(&Queue::ALL).await
+    let starting = Box::pin(async {
+        let parts = Parts::begin(config, "gatepost").await?;
+        migrations::run(parts.kernel.db.writer()).await.context("the schema could not be changed")?;
+        if is_in_process(&parts.kernel.config) {
+            reaper::after_restart(&parts.kernel).await?;
+        }
+        Ok(parts)
+    });
+    run(starting, &Queue::ALL).await
 }
 
 /// The API, the pages and the relay.
@@ -56,9 +60,23 @@ pub async fn gateway(config: Config) -> anyhow::Result<bool> {
     if is_in_process(&config) {
         bail!("broker.url is memory://, which only works with `gatepost serve`; name a RabbitMQ");
     }
-    let parts = Parts::begin(config, "gatepost-gateway").await?;
-    ensure_migrated(&parts.kernel).await?;
-    parts.run(&[]).await
+    let starting = Box::pin(async {
+        let parts = Parts::begin(config, "gatepost-gateway").await?;
+        ensure_migrated(&parts.kernel).await?;
+        Ok(parts)
+    });
+    run(starting, &[]).await
+}
+
+/// Starts and runs until SIGTERM, which is heard while it starts, too: the first process of a container is not ended by a
+/// signal that it does not listen for.
+async fn run(starting: impl Future<Output = anyhow::Result<Parts>> + Send, queues: &[Queue]) -> anyhow::Result<bool> {
+    let mut told_to_stop = pin!(terminated());
+    let parts = tokio::select! {
+        () = &mut told_to_stop => return Ok(true),
+        parts = starting => parts?,
+    };
+    parts.run(queues, told_to_stop).await
 }
 
 fn is_in_process(config: &Config) -> bool {
@@ -90,9 +108,9 @@ impl Parts {
         Ok(Self { telemetry, kernel: Arc::new(kernel), follower, broker })
     }
 
-    /// Runs until SIGTERM; false when a component ended by itself.
-    async fn run(self, queues: &[Queue]) -> anyhow::Result<bool> {
-        let (mut lifecycle, told_to_stop) = (Lifecycle::new(), terminated());
+    /// Runs until told to stop; false when a component ended by itself.
+    async fn run(self, queues: &[Queue], told_to_stop: impl Future<Output = ()> + Send) -> anyhow::Result<bool> {
+        let mut lifecycle = Lifecycle::new();
         let stopping = lifecycle.stopping();
         if let Some(clock) = self.follower {
             lifecycle.spawn("clock", kernel::follow_database(self.kernel.db.clone(), clock, stopping.clone()));
@@ -136,6 +154,7 @@ async fn spawn_listeners(kernel: &Arc<Kernel>, lifecycle: &mut Lifecycle) -> any
         hasher: Arc::new(hasher),
         sessions: SessionCache::default(),
         keys: Keys::default(),
+        providers: Providers::default(),
         capture,
         readiness: lifecycle.readiness.clone(),
         draining: stopping.clone(),

@@ -10,6 +10,7 @@ use shared::{
     password::HashPool,
     secret_keys::SecretKeyCache,
     sessions::SessionCache,
+    social::Providers,
 };
 
 /// Keys that were looked up lately.
@@ -31,6 +32,8 @@ pub struct AppParts {
     pub sessions: SessionCache,
     /// Keys that were looked up lately.
     pub keys: Keys,
+    /// The providers that users sign in with.
+    pub providers: Providers,
     /// Where events of analytics clients are handed in; what takes them has to run.
     pub capture: Arc<Capture>,
     /// Whether the components of this process are ready.

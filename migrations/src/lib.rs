@@ -1,6 +1,7 @@
 //! The database schema: one definition for PostgreSQL and SQLite.
 //!
 //! One file, one change. A change that has shipped is never edited; the next one expands, the release after contracts.
+//! So the processes of a version run, and start, on the schema of the next one.
 //! [`run`] applies what is missing under a lock, so any number of processes may start at once, and in one transaction, so
 //! a process that is killed halfway leaves nothing half-done. Instants are microseconds in `BIGINT` columns.
 
@@ -52,6 +53,13 @@ mod m20261126_000609_create_identify_verifications;
 mod m20261126_000701_add_secret_key_exposure;
 mod m20261128_000001_add_trusted_device_expiry_index;
 mod m20261128_000002_add_distinct_id_project_indexes;
+mod m20261129_000001_create_social_identities;
+mod m20261129_000002_create_social_logins;
+mod m20261129_000003_add_login_first_factors;
+mod m20261129_000010_create_organization_domains;
+mod m20261129_000011_create_break_glass_codes;
+
+use std::collections::HashSet;
 
 use sea_orm_migration::{
     prelude::*,
@@ -113,6 +121,11 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000701_add_secret_key_exposure::Migration),
             Box::new(m20261128_000001_add_trusted_device_expiry_index::Migration),
             Box::new(m20261128_000002_add_distinct_id_project_indexes::Migration),
+            Box::new(m20261129_000001_create_social_identities::Migration),
+            Box::new(m20261129_000002_create_social_logins::Migration),
+            Box::new(m20261129_000003_add_login_first_factors::Migration),
+            Box::new(m20261129_000010_create_organization_domains::Migration),
+            Box::new(m20261129_000011_create_break_glass_codes::Migration),
         ]
     }
 }
@@ -132,18 +145,28 @@ pub async fn run(db: &DatabaseConnection) -> Result<(), DbErr> {
         tx.execute_unprepared("SET LOCAL lock_timeout = '120s'").await?;
         tx.execute_unprepared("SELECT pg_advisory_xact_lock(7236020)").await?;
     }
-    Migrator::up(&tx, None).await?;
+    // The library refuses a schema with changes that it does not know, even when there is nothing to do.
+    if !missing(&tx).await?.is_empty() {
+        Migrator::up(&tx, None).await?;
+    }
     tx.commit().await
 }
 
-/// Names of the changes that are missing; empty when the schema is this version's.
+/// Names of the changes that are missing. Empty when the schema is this version's or a later one's: changes expand before
+/// they contract, so a process of the version before may start, and be started again, beside newer ones.
 ///
 /// # Errors
 /// When the database does not answer.
-pub async fn missing(db: &DatabaseConnection) -> Result<Vec<String>, DbErr> {
-    if !SchemaManager::new(db).has_table("seaql_migrations").await? {
-        return Ok(Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect());
-    }
-    let pending = Migrator::get_pending_migrations(db).await?;
-    Ok(pending.iter().map(|migration| migration.name().to_owned()).collect())
+pub async fn missing<'c, C>(db: &'c C) -> Result<Vec<String>, DbErr>
+where
+    C: ConnectionTrait,
+    &'c C: IntoSchemaManagerConnection<'c>,
+{
+    let applied: HashSet<String> = if SchemaManager::new(db).has_table("seaql_migrations").await? {
+        Migrator::get_migration_models(db).await?.into_iter().map(|change| change.version).collect()
+    } else {
+        HashSet::new()
+    };
+    let known = Migrator::migrations().into_iter().map(|change| change.name().to_owned());
+    Ok(known.filter(|name| !applied.contains(name)).collect())
 }

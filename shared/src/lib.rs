@@ -5,14 +5,15 @@
 //!
 //! ```text
 //! kernel   ids clock secret key_format eddsa fault client audit config db jobs broker rate_limit telemetry lifecycle chaos
+//!          http_client oidc
 //!    ▲
-//! users  domains  orgs  projects  invites  enforcement  idempotency
+//! users  domains  break_glass  orgs  projects  invites  enforcement  idempotency
 //!    ▲
-//! password  passkey  email_mfa  totp  backup_codes  lockout  secret_keys  identify
+//! password  passkey  social  email_mfa  totp  backup_codes  lockout  secret_keys  identify
 //!    ▲
 //! sessions  devices
 //!    ▲
-//! two_factor  login  recovery  email_verification  signup  step_up  password_change  api_keys  two_factor_reset  capture
+//! two_factor  login  precheck  recovery  email_verification  signup  step_up  password_change  api_keys  two_factor_reset  capture
 //! persons  deletion
 //! ```
 //!
@@ -22,6 +23,7 @@ pub mod api_keys;
 pub mod audit;
 pub mod backup_codes;
 pub mod blocklist;
+pub mod break_glass;
 pub mod broker;
 pub mod capture;
 pub mod chaos;
@@ -37,6 +39,7 @@ pub mod email_mfa;
 pub mod email_verification;
 pub mod enforcement;
 pub mod fault;
+pub mod http_client;
 pub mod idempotency;
 pub mod identify;
 pub mod ids;
@@ -48,11 +51,13 @@ pub mod lifecycle;
 pub mod lockout;
 pub mod login;
 pub mod mail;
+pub mod oidc;
 pub mod orgs;
 pub mod passkey;
 pub mod password;
 pub mod password_change;
 pub mod persons;
+pub mod precheck;
 pub mod projects;
 pub mod rate_limit;
 pub mod recovery;
@@ -60,6 +65,7 @@ pub mod secret;
 pub mod secret_keys;
 pub mod sessions;
 pub mod signup;
+pub mod social;
 pub mod step_up;
 pub mod telemetry;
 pub mod totp;
@@ -78,9 +84,12 @@ pub const CATALOG: &[CatalogEntry] = &[
     entry::<api_keys::NotifyKeyExposed>(),
     entry::<api_keys::SweepKeyExpiry>(),
     entry::<backup_codes::NotifyBackupCodeUsed>(),
+    entry::<break_glass::NotifyBreakGlass>(),
     entry::<deletion::PurgeProject>(),
     entry::<devices::NotifyNewDevice>(),
     entry::<devices::SweepDevices>(),
+    entry::<domains::NotifyProofLost>(),
+    entry::<domains::SweepProofs>(),
     entry::<email_mfa::SendLoginCode>(),
     entry::<email_verification::SendVerification>(),
     entry::<email_verification::SweepVerifications>(),
@@ -110,6 +119,9 @@ pub const CATALOG: &[CatalogEntry] = &[
     entry::<secret_keys::NotifySecretKeyExposed>(),
     entry::<sessions::SweepEndedSessions>(),
     entry::<signup::SendExistingAccountNotice>(),
+    entry::<social::NotifyLinked>(),
+    entry::<social::NotifyUnlinked>(),
+    entry::<social::SweepSocialLogins>(),
     entry::<totp::NotifyTotpDisabled>(),
     entry::<totp::NotifyTotpEnabled>(),
     entry::<totp::ResealSecrets>(),
@@ -147,6 +159,7 @@ pub fn problems() -> Vec<&'static ProblemKind> {
         secret_keys::PROBLEMS,
         sessions::PROBLEMS,
         signup::PROBLEMS,
+        social::PROBLEMS,
         two_factor::PROBLEMS,
         two_factor_reset::PROBLEMS,
         users::PROBLEMS,

@@ -15,6 +15,10 @@ use std::{fmt, sync::Arc};
 use aes_gcm::{
     Aes256Gcm, KeyInit, Nonce,
     aead::{Aead, Payload},
+    aes::{
+        Aes256,
+        cipher::{BlockDecrypt, BlockEncrypt},
+    },
 };
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac};
@@ -202,6 +206,29 @@ impl Keyring {
         Aes256Gcm::new_from_slice(key.as_slice()).ok()
     }
 
+    /// Turns 16 bytes into others that mean nothing to anybody else: one block of AES-256 (FIPS 197), so that equal ones stay
+    /// equal. `None` when there is no key.
+    #[must_use]
+    pub fn scramble(&self, purpose: &str, plain: [u8; 16]) -> Option<[u8; 16]> {
+        let mut block = plain.into();
+        self.block_cipher(self.current(), purpose)?.encrypt_block(&mut block);
+        Some(block.into())
+    }
+
+    /// What 16 scrambled bytes may have been, for each key.
+    pub fn unscramble(&self, purpose: &str, scrambled: [u8; 16]) -> impl Iterator<Item = [u8; 16]> {
+        self.ids().filter_map(move |key_id| {
+            let mut block = scrambled.into();
+            self.block_cipher(key_id, purpose)?.decrypt_block(&mut block);
+            Some(block.into())
+        })
+    }
+
+    fn block_cipher(&self, key_id: &str, purpose: &str) -> Option<Aes256> {
+        let key = Zeroizing::new(self.derive(key_id, "scramble.key", &[purpose.as_bytes()])?);
+        Aes256::new_from_slice(key.as_slice()).ok()
+    }
+
     /// A keyed digest under the key that signs now, for looking up an identifier without storing it.
     #[must_use]
     pub fn blind(&self, purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
@@ -301,6 +328,14 @@ mod tests {
         assert_eq!(rotated.current(), "b");
         assert_eq!(rotated.derive("a", "p", &[b"x"]), before);
         assert_eq!(keyring(&[NEW]).derive("a", "p", &[b"x"]), None);
+    }
+
+    #[test]
+    fn what_is_scrambled_is_read_with_its_key_and_for_its_purpose() {
+        let (scrambled, both) = (keyring(&[OLD]).scramble("p", [7; 16]).unwrap(), keyring(&[NEW, OLD]));
+        let reads = |keys: &Keyring, purpose| keys.unscramble(purpose, scrambled).any(|plain| plain == [7; 16]);
+        assert!(keyring(&[OLD]).scramble("p", [7; 16]) == Some(scrambled) && scrambled != [7; 16]);
+        assert!(reads(&both, "p") && !reads(&both, "q") && !reads(&keyring(&[NEW]), "p"));
     }
 
     #[test]

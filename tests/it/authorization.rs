@@ -14,19 +14,20 @@ use poem::http::Method;
 use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Map, Value, json};
 use shared::{
-    devices,
+    devices, domains,
     enforcement::Evidence,
     ids,
     invites::{self, Wish},
     jobs::operate,
     orgs::{self, Actor, By, Credential, Role},
     projects,
+    secret::Redacted,
     users::User,
 };
 use uuid::Uuid;
 
 /// Path parameters of which any value is somebody's, or that are looked up by instance administrators only.
-const UNOWNED: [&str; 1] = ["job_id"];
+const UNOWNED: [&str; 2] = ["job_id", "provider"];
 
 /// An operation of the API document.
 pub struct Operation {
@@ -102,6 +103,7 @@ pub fn sample(document: &Value, schema: &Value, name: &str, world: &World) -> Va
         Some("integer" | "number") => schema.get("minimum").cloned().unwrap_or_else(|| json!(1)),
         Some("boolean") => json!(true),
         _ if schema["format"] == "uuid" => json!(world.id(name)),
+        _ if name == "domain" => json!(format!("{}.example", ids::next().simple())),
         _ if name == "email" => json!(format!("{}@example.test", ids::next().simple())),
         _ => json!("Something to say"),
     }
@@ -219,6 +221,8 @@ impl World {
         let by = By { actor: &actor, client: &client() };
         let wish = Wish { email: "invited@example.test".to_owned(), role: Role::Member };
         let invite = invites::create(kernel, by, org_id, wish).await.expect("an invite");
+        let domain = format!("{}.example", ids::next().simple());
+        let domain = domains::create(kernel, by, org_id, &domain).await.expect("a domain");
         let jobs = operate::list(kernel.db.reader(), &operate::Filter::default(), 1).await.expect("jobs");
         let path = format!("/api/projects/{project_id}/secret_keys");
         let ids = [
@@ -226,10 +230,12 @@ impl World {
             ("project_id", project_id.to_string()),
             ("user_id", target.id.to_string()),
             ("invite_id", invite.id.to_string()),
+            ("domain_id", domain.id.to_string()),
             ("job_id", jobs[0].id.to_string()),
             ("device_id", device.id.to_string()),
             ("session_id", other_session(app, owner).await),
             ("person_id", person(app, project_id.0).await),
+            ("provider", "github".to_owned()),
             ("api_key_id", made(app, owner, "/api/users/@me/api_keys", json!({ "scopes": ["*"] })).await),
             ("secret_key_id", made(app, owner, &path, json!({ "scopes": ["project:read"] })).await),
         ];
@@ -298,6 +304,9 @@ pub async fn app() -> TestApp {
         config.orgs.max_owned_per_user = 1_000_000;
         config.api_keys.max_per_user = 1_000_000;
         config.sessions.reauthenticate_per_user = UNLIMITED;
+        config.social.starts_per_network = UNLIMITED;
+        "client".clone_into(&mut config.social.github.client_id);
+        config.social.github.client_secret = Redacted::new("secret".to_owned());
     }))
     .await;
     app.forget_jobs();
@@ -391,7 +400,8 @@ async fn foreign_ids_are_not_found_in_any_path() {
             // It is the id that makes the difference: with the own one the owner is let in.
             let may = table.rows.get(&operation.id).is_none_or(|row| row[owner_column] == "yes");
             assert!(
-                may || ["acceptInvite", "deletePasskey", "updatePasskey"].contains(&operation.id.as_str()),
+                may || ["acceptInvite", "deletePasskey", "unlinkAccount", "updatePasskey"]
+                    .contains(&operation.id.as_str()),
                 "{}: the owner is not let in with ids of their own",
                 operation.id
             );

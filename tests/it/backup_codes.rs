@@ -46,7 +46,7 @@ async fn there_are_ten_codes_and_the_database_has_none() {
     assert!(codes.iter().all(|code| !status.text.contains(code)));
 }
 
-/// I02, I03, T-BACK-01: of twenty logins with one code, one succeeds; one mail says when, where and how many are left.
+/// I02, I03, Q06, T-BACK-01: of twenty logins with one code, one succeeds; one mail says when, where and how many are left.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_code_opens_one_login_and_its_owner_is_told() {
     let app = TestApp::with(harness::Settings::with(|config| config.two_factor.per_user = harness::UNLIMITED)).await;

@@ -21,8 +21,8 @@ use shared::CATALOG;
 const FIXTURES: &str = "tests/fixtures/jobs";
 
 /// Cookies, whose names look like those of metrics.
-const COOKIES: [&str; 5] =
-    ["gatepost_device", "gatepost_known", "gatepost_login", "gatepost_passkey", "gatepost_session"];
+const COOKIES: [&str; 6] =
+    ["gatepost_device", "gatepost_known", "gatepost_login", "gatepost_passkey", "gatepost_session", "gatepost_social"];
 
 /// An operation of the API document.
 struct Operation {

@@ -177,6 +177,27 @@ async fn what_everybody_knows_of_the_user_is_refused() {
     app.drain().await;
 }
 
+/// B05: the names of the user's organizations are known as well, at a change and at a reset; those of others are not.
+#[tokio::test(flavor = "multi_thread")]
+async fn the_name_of_an_organization_is_refused_to_its_members() {
+    let app = TestApp::new().await;
+    let browser = signed_in(&app, EMAIL).await;
+    browser.post("/api/organizations", json!({ "name": "Quackenbush Bartholomew" })).await.expect(200);
+    browser.post("/api/reset", json!({ "email": EMAIL })).await.expect(204);
+    app.drain().await;
+    let link = token_in(&app.mail_to(EMAIL).await.text);
+    for password in ["Quackenbush Bartholomew", "quackenbush1"] {
+        let refused = change(&browser, json!(PASSWORD), password).await;
+        assert_eq!(refusals(&refused), [at("/new_password", "password_too_weak")], "{password}");
+        let body = json!({ "token": link, "password": password });
+        let refused = app.browser().post("/api/reset/complete", body).await;
+        assert_eq!(refusals(&refused), [at("/password", "password_too_weak")], "{password}");
+    }
+    let stranger = signed_in(&app, "bob@example.com").await;
+    change(&stranger, json!(PASSWORD), "Quackenbush Bartholomew").await.expect(204);
+    app.drain().await;
+}
+
 /// B06: the server judges at sign-up, at a change and at a reset; a refused reset leaves its link good.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_server_judges_wherever_a_password_is_set() {

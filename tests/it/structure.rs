@@ -9,7 +9,7 @@ use std::{
 use harness::generate::tree::{self, Source};
 
 /// Modules of `shared` without product rules.
-const KERNEL: [&str; 20] = [
+const KERNEL: [&str; 22] = [
     "audit",
     "broker",
     "chaos",
@@ -19,6 +19,7 @@ const KERNEL: [&str; 20] = [
     "db",
     "eddsa",
     "fault",
+    "http_client",
     "ids",
     "jobs",
     "kernel",
@@ -26,6 +27,7 @@ const KERNEL: [&str; 20] = [
     "lib",
     "lifecycle",
     "mail",
+    "oidc",
     "rate_limit",
     "secret",
     "telemetry",
@@ -47,7 +49,8 @@ const fn slice(layer: u8, name: &'static str, extras: &'static [&'static str]) -
 
 const SLICES: &[Slice] = &[
     // who
-    slice(0, "domains", &[]),
+    slice(0, "break_glass", &[]),
+    slice(0, "domains", &["resolver"]),
     slice(0, "enforcement", &["policy"]),
     slice(0, "idempotency", &[]),
     slice(0, "invites", &[]),
@@ -63,6 +66,7 @@ const SLICES: &[Slice] = &[
     slice(1, "passkey", &["ceremony"]),
     slice(1, "password", &["phc", "pool", "strength"]),
     slice(1, "secret_keys", &["leak"]),
+    slice(1, "social", &["provider"]),
     slice(1, "totp", &[]),
     // what a login yields
     slice(2, "devices", &["known"]),
@@ -75,6 +79,7 @@ const SLICES: &[Slice] = &[
     slice(3, "login", &["step"]),
     slice(3, "password_change", &[]),
     slice(3, "persons", &[]),
+    slice(3, "precheck", &["decoy"]),
     slice(3, "recovery", &[]),
     slice(3, "signup", &[]),
     slice(3, "step_up", &[]),

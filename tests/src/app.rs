@@ -26,6 +26,7 @@ use shared::{
     password::HashPool,
     secret::{Keyring, Redacted},
     sessions::SessionCache,
+    social::Providers,
 };
 use tokio::sync::Mutex;
 use workers::{Context, Registry, mail::Mailer};
@@ -106,6 +107,7 @@ impl TestApp {
             hasher: Arc::clone(&hasher),
             sessions: SessionCache::default(),
             keys: Keys::default(),
+            providers: Providers::default(),
             capture: Arc::clone(&capture),
             readiness: lifecycle.readiness.clone(),
             draining: CancellationToken::new(),
@@ -176,6 +178,7 @@ impl TestApp {
             hasher: Arc::clone(&self.hasher),
             sessions: SessionCache::default(),
             keys: Keys::default(),
+            providers: Providers::default(),
             capture: Arc::clone(&self.capture),
             readiness: Lifecycle::new().readiness.clone(),
             draining: CancellationToken::new(),
@@ -366,6 +369,7 @@ fn test_config(folder: &Path) -> Config {
     config.mail.url = Redacted::new(format!("mailbox://{}", folder.join("mailbox").display()));
     config.http.trusted_proxies = vec!["127.0.0.0/8".parse().expect("a network")];
     config.telemetry.metrics_listen = None;
+    config.domains.resolver = Some(crate::settings::NOWHERE);
     // Cheap hashes, except where a test is about them.
     config.password.memory_kib = 64;
     config.lockout.per_client = UNLIMITED;
@@ -373,8 +377,7 @@ fn test_config(folder: &Path) -> Config {
     config.lockout.in_a_row = 0;
     config.login.per_network = UNLIMITED;
     config.password.change_per_user = UNLIMITED;
-    config.mail.per_recipient = UNLIMITED;
-    config.mail.per_recipient_long = UNLIMITED;
+    (config.mail.per_recipient, config.mail.per_recipient_long) = (UNLIMITED, UNLIMITED);
     if let Some(url) = std::env::var_os("TEST_AMQP_URL") {
         let vhost = std::env::var_os("TEST_AMQP_VHOST").unwrap_or_default();
         config.broker.url = Redacted::new(format!("{}/{}", url.to_string_lossy(), vhost.to_string_lossy()));

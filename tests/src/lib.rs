@@ -5,6 +5,8 @@
 //! Caller         one browser or program: address, cookies, bearer token
 //! Authenticator  a passkey in software, honest or not
 //! Answer         status, headers, body, with assertions that show the body when they fail
+//! NameServer     says of names what it is told
+//! Provider       signs people in for us, honest or not
 //! Browser        headless Chromium
 //! SmtpServer     answers, refuses, stalls and drops as it is told
 //! ```
@@ -29,11 +31,13 @@ mod balancer;
 pub mod bench;
 mod caller;
 pub mod chaos;
+pub mod dns;
 pub mod generate;
 mod inspect;
 pub mod log;
 mod mail;
 mod process;
+pub mod provider;
 pub mod rabbit;
 mod settings;
 mod small_disk;
@@ -42,15 +46,20 @@ pub mod totp;
 mod webdriver;
 pub mod works;
 
+// Under `make fuzz` everything of this package is instrumented, and needs what the instruments report to.
+use bolero as _;
+
 pub use answer::Answer;
 pub use app::TestApp;
 pub use authenticator::Authenticator;
 pub use balancer::Balancer;
 pub use caller::Caller;
+pub use dns::NameServer;
 pub use inspect::{client, hexadecimal};
 pub use mail::{TestMail, code_in, token_in};
-pub use process::{Installation, Process, executable, free_port, http_client};
-pub use settings::{Settings, UNLIMITED};
+pub use process::{Installation, Process, executable, free_port, http_client, is_built};
+pub use provider::Provider;
+pub use settings::{Settings, UNLIMITED, enforcing};
 pub use small_disk::SmallDisk;
 pub use webdriver::Browser;
 

@@ -18,8 +18,18 @@ use tokio::process::{Child, Command};
 pub fn executable(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test's own path");
     // Tests are in target/<profile>/deps, executables beside that folder.
-    let found = test.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file());
-    found.unwrap_or_else(|| panic!("{name} is missing beside {}: run `cargo build --workspace --bins`", test.display()))
+    find(&test, name)
+        .unwrap_or_else(|| panic!("{name} is missing beside {}: run `cargo build --workspace --bins`", test.display()))
+}
+
+/// Whether there is an executable of this build.
+#[must_use]
+pub fn is_built(name: &str) -> bool {
+    std::env::current_exe().is_ok_and(|test| find(&test, name).is_some())
+}
+
+fn find(test: &Path, name: &str) -> Option<PathBuf> {
+    test.ancestors().skip(1).take(2).map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
 /// A port that is free now, and that this process gives to nobody else. It is below those that systems give to outgoing
@@ -93,7 +103,8 @@ pub struct Installation {
     /// Its folder: database, mailbox, logs.
     pub folder: PathBuf,
     variables: Vec<(String, String)>,
-    program: &'static str,
+    /// The executable that its processes are.
+    pub program: &'static str,
 }
 
 impl Installation {

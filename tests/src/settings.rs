@@ -1,6 +1,9 @@
 //! What a test wants to be different.
 
-use shared::{config::Config, rate_limit::Limit};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use serde_json::json;
+use shared::{config::Config, domains::DomainsConfig, rate_limit::Limit};
 
 /// Configuration of a [`crate::TestApp`].
 pub struct Settings {
@@ -23,3 +26,18 @@ impl Default for Settings {
 
 /// A limit that no test reaches.
 pub const UNLIMITED: Limit = Limit { count: 0, per_seconds: 1 };
+
+/// A name server that is none: no test asks one outside of this machine.
+pub(crate) const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 9);
+
+/// Domains that demand a provider, as rules of the configuration.
+///
+/// # Panics
+/// When one is no rule.
+#[must_use]
+pub fn enforcing(rules: &[&str]) -> DomainsConfig {
+    let mut domains = Config::defaults().expect("the defaults").domains;
+    domains.resolver = Some(NOWHERE);
+    domains.sso_enforced = serde_json::from_value(json!(rules)).expect("rules");
+    domains
+}

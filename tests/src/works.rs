@@ -23,7 +23,7 @@ use shared::{
 use crate::TestApp;
 
 /// How long something that must happen may take.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs every due job directly, whatever broker the tests run with. Returns how many attempts there were.
 ///

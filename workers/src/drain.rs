@@ -1,5 +1,7 @@
 //! Runs all due jobs at once, without a relay and a broker: what a test does instead of waiting.
 
+use std::collections::BTreeSet;
+
 use sea_orm::DbErr;
 use shared::{
     clock::Timestamp,
@@ -15,21 +17,21 @@ use crate::{attempt, context::Context, registry::Registry};
 /// Rows of one page.
 const PAGE: u64 = 500;
 
-/// Runs due jobs, and those that they cause, by the same code as a worker, until none is due. Jobs that are to run later
-/// stay. Returns how many attempts there were.
+/// Runs due jobs, and those that they cause, by the same code as a worker, each once: a retry is for the next call, even
+/// if its wait is over already on a slow machine. Jobs that are to run later stay. Returns how many attempts there were.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn drain(context: &Context, registry: &Registry) -> Result<usize, DbErr> {
     let never = CancellationToken::new();
-    let mut attempts = 0;
+    let (mut attempts, mut tried) = (0, BTreeSet::new());
     loop {
-        let before = attempts;
-        for id in due(context).await? {
-            attempts += usize::from(attempt::run(context, registry, id, &never).await?.is_some());
-        }
-        if attempts == before {
+        let fresh: Vec<JobId> = due(context).await?.into_iter().filter(|id| tried.insert(*id)).collect();
+        if fresh.is_empty() {
             return Ok(attempts);
+        }
+        for id in fresh {
+            attempts += usize::from(attempt::run(context, registry, id, &never).await?.is_some());
         }
     }
 }

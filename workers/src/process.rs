@@ -5,7 +5,13 @@
 //! health ─► until SIGTERM, then `http.grace_seconds` to finish ─► close the broker ─► flush traces
 //! ```
 
-use std::{future::Future, pin::Pin, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    pin::{Pin, pin},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::{Context as _, bail};
 use shared::{
@@ -25,7 +31,7 @@ pub fn run(config: Config, queues: Vec<Queue>) -> Pin<Box<dyn Future<Output = an
     Box::pin(async move {
         let telemetry = Telemetry::start(&config.telemetry, "gatepost-worker")?;
         telemetry::metrics();
-        let ended = work(config, &queues).await;
+        let ended = Box::pin(work(config, &queues)).await;
         // The exporter blocks while it sends.
         let flushed = tokio::task::spawn_blocking(move || telemetry.flush()).await;
         flushed.context("flushing traces")?;
@@ -52,10 +58,17 @@ async fn work(config: Config, queues: &[Queue]) -> anyhow::Result<bool> {
     if config.broker.url.expose().starts_with("memory:") {
         bail!("broker.url is memory://, which only works with `gatepost serve`; a worker process needs amqp(s)://");
     }
-    let mut lifecycle = Lifecycle::new();
-    let kernel = Arc::new(open_kernel(config, &mut lifecycle).await?);
-    let broker = broker::connect(&kernel.config.broker).await.context("connecting to the broker")?;
-    let told_to_stop = terminated();
+    let (mut told_to_stop, mut lifecycle) = (pin!(terminated()), Lifecycle::new());
+    let connecting = async {
+        let kernel = Arc::new(open_kernel(config, &mut lifecycle).await?);
+        let broker = broker::connect(&kernel.config.broker).await.context("connecting to the broker")?;
+        anyhow::Ok((kernel, broker))
+    };
+    // The first process of a container is not ended by a signal that it does not listen for.
+    let (kernel, broker) = tokio::select! {
+        () = &mut told_to_stop => return Ok(true),
+        connected = connecting => connected?,
+    };
     start(&kernel, &broker, queues, &mut lifecycle).await?;
     let grace = Duration::from_secs(kernel.config.http.grace_seconds);
     tracing::info!(queues = ?queues.iter().map(|queue| queue.as_str()).collect::<Vec<_>>(), "working");

@@ -3,12 +3,15 @@
 //! ```text
 //! registry.on(sweep)     async fn(&Context, &Tx, J) -> Result<(), JobError>           the effect is in the database
 //! registry.mail(send)    async fn(&Context, J) -> Result<Option<Mail>, JobError>      the effect is a mail
+//! registry.look(check)   async fn(&Context, J) -> Result<Effect, JobError>            it looks elsewhere first
 //! ```
 //!
 //! The job is found by the type of the function's last argument, so a handler cannot be bound to the wrong wire name. A
 //! function of the first kind writes through the transaction that it is given: its effect and the job's `done` commit
 //! together or not at all. It must not start another transaction: on SQLite there is one writer, and it would wait for
-//! itself. One of the second kind says what to send; `None` means that the cause went away, and the job is cancelled.
+//! itself. One of the second kind says what to send; `None` means that the cause went away, and the job is cancelled. One of
+//! the third kind asks others, such as name servers, for as long as they take and in no transaction, and returns what to do
+//! in the one that follows.
 
 use std::{collections::BTreeMap, future::Future};
 
@@ -85,8 +88,27 @@ where
     type Running = R;
 }
 
+/// What a function that looked elsewhere does in the job's transaction.
+pub type Effect = Box<dyn for<'a> FnOnce(&'a Context, &'a Tx) -> BoxFuture<'a, Result<(), JobError>> + Send>;
+
+/// A function that looks elsewhere before its effect. Every fitting `async fn` is one.
+pub trait LookHandler<'a, J>: Fn(&'a Context, J) -> Self::Running + Send + Sync + 'static {
+    /// The function's future.
+    type Running: Future<Output = Result<Effect, JobError>> + Send + 'a;
+}
+
+impl<'a, J, F, R> LookHandler<'a, J> for F
+where
+    F: Fn(&'a Context, J) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<Effect, JobError>> + Send + 'a,
+{
+    type Running = R;
+}
+
 type EffectFn = dyn for<'a> Fn(&'a Context, &'a Tx, &str) -> BoxFuture<'a, Result<(), JobError>> + Send + Sync;
 type LetterFn = dyn for<'a> Fn(&'a Context, &str) -> BoxFuture<'a, Result<Option<Mail>, JobError>> + Send + Sync;
+
+type LookFn = dyn for<'a> Fn(&'a Context, &str) -> BoxFuture<'a, Result<Effect, JobError>> + Send + Sync;
 
 /// A bound function that takes the payload as text.
 pub(crate) enum Binding {
@@ -94,6 +116,8 @@ pub(crate) enum Binding {
     Effect(Box<EffectFn>),
     /// Its effect is a mail.
     Mail(Box<LetterFn>),
+    /// It looks elsewhere before its effect.
+    Look(Box<LookFn>),
 }
 
 /// A kind of job and its function.
@@ -140,6 +164,21 @@ impl Registry {
         H: for<'a> MailHandler<'a, J>,
     {
         self.bind::<J>(Binding::Mail(Box::new(move |context, payload| match decode::<J>(payload) {
+            Ok(job) => Box::pin(handler(context, job)),
+            Err(error) => Box::pin(std::future::ready(Err(error))),
+        })))
+    }
+
+    /// Binds a function that looks elsewhere before its effect.
+    ///
+    /// # Errors
+    /// When the job has a handler already.
+    pub fn look<J, H>(&mut self, handler: H) -> Result<&mut Self, DuplicateHandler>
+    where
+        J: Job,
+        H: for<'a> LookHandler<'a, J>,
+    {
+        self.bind::<J>(Binding::Look(Box::new(move |context, payload| match decode::<J>(payload) {
             Ok(job) => Box::pin(handler(context, job)),
             Err(error) => Box::pin(std::future::ready(Err(error))),
         })))

@@ -12,6 +12,7 @@ use shared::{
     clock::{Timestamp, micros},
     db::Tx,
     devices::SweepDevices,
+    domains::SweepProofs,
     email_verification::SweepVerifications,
     idempotency::SweepIdempotencyKeys,
     invites::SweepInvites,
@@ -23,6 +24,7 @@ use shared::{
     persons::SweepEvents,
     recovery::SweepResets,
     sessions::SweepEndedSessions,
+    social::SweepSocialLogins,
     totp::ResealSecrets,
     two_factor_reset::SweepTwoFactorResets,
 };
@@ -42,9 +44,11 @@ pub const SCHEDULE: &[Tick] = &[
     Tick::every::<SweepLockouts>(HOUR),
     Tick::every::<SweepLogins>(HOUR),
     Tick::every::<SweepPasskeyCeremonies>(HOUR),
+    Tick::every::<SweepProofs>(HOUR),
     Tick::every::<SweepResets>(HOUR),
     Tick::every::<SweepVerifications>(HOUR),
     Tick::every::<SweepEndedSessions>(HOUR),
+    Tick::every::<SweepSocialLogins>(HOUR),
     Tick::every::<ResealSecrets>(HOUR),
     Tick::every::<SweepTwoFactorResets>(HOUR),
 ];
@@ -77,6 +81,7 @@ scheduled!(
     SweepResets,
     SweepVerifications,
     SweepEndedSessions,
+    SweepSocialLogins,
     SweepTwoFactorResets
 );
 
@@ -91,6 +96,12 @@ impl Scheduled for SweepEvents {
 impl Scheduled for SweepKeyExpiry {
     fn of(window: i64) -> Self {
         Self { window, step: 0 }
+    }
+}
+
+impl Scheduled for SweepProofs {
+    fn of(window: i64) -> Self {
+        Self::begin(window)
     }
 }
 

@@ -184,7 +184,7 @@ async fn schema_of_its_own(config: &mut Config, url: String) {
 pub(crate) fn outgoing(to: &str) -> Outgoing {
     let config = Config::defaults().unwrap();
     let renderer = Renderer::new(&config.http.public_url).unwrap();
-    let context = minijinja::context! { link => "http://localhost/x", expires_hours => 24 };
+    let context = minijinja::context! { link => "http://localhost/x", expires_hours => 24, providers => "" };
     let mail = renderer.render("recovery/reset_link", &context).unwrap();
     let letterhead = Letterhead::new(&config.mail.from, &config.http.public_url).unwrap();
     letterhead.write(JobId::next(), TestClock::default().now(), to, mail).unwrap()

@@ -21,10 +21,7 @@ use uuid::Uuid;
 use super::{Tag, signup::Accepted, two_factor::TwoFactorPasskey, users::User};
 use crate::{
     problem::problem,
-    security::{
-        self,
-        cookies::{self, SameSite},
-    },
+    security::{self, cookies},
     state::AppState,
 };
 
@@ -47,10 +44,25 @@ pub struct LoginRequest {
     password: String,
     /// How the session will be kept; `cookie` unless it says otherwise.
     session_transport: Option<SessionTransport>,
+    /// The break-glass code of an owner's organization, where its domain demands a provider that does not work.
+    break_glass_code: Option<String>,
     /// What the client called its user before, in the events that it captures for the project.
     anonymous_distinct_id: Option<String>,
     /// The token of the project that the client captures events for.
     project_token: Option<String>,
+}
+
+impl LoginRequest {
+    fn read(self) -> (Attempt, Option<AnonymousClaim>) {
+        let is_token = matches!(self.session_transport, Some(SessionTransport::Token));
+        let attempt = Attempt {
+            email: self.email,
+            password: Redacted::new(self.password),
+            transport: if is_token { Transport::Token } else { Transport::Cookie },
+            break_glass_code: self.break_glass_code.map(Redacted::new),
+        };
+        (attempt, AnonymousClaim::of(self.project_token, self.anonymous_distinct_id))
+    }
 }
 
 /// The mailed code or link of a pending login.
@@ -181,13 +193,7 @@ impl LoginApi {
         request: &Request,
         body: Json<LoginRequest>,
     ) -> poem::Result<Reply> {
-        let Json(LoginRequest { email, password, session_transport, anonymous_distinct_id, project_token }) = body;
-        let transport = match session_transport {
-            Some(SessionTransport::Token) => Transport::Token,
-            Some(SessionTransport::Cookie) | None => Transport::Cookie,
-        };
-        let attempt = Attempt { email, password: Redacted::new(password), transport };
-        let claim = AnonymousClaim::of(project_token, anonymous_distinct_id);
+        let (attempt, claim) = body.0.read();
         let context = Context { claim, ..context(&state, request).await };
         let outcome = login::start(&state.kernel, &state.hasher, &client, attempt, &context).await.map_err(problem)?;
         Ok(reply(&state.kernel.config, outcome))
@@ -358,7 +364,7 @@ fn bound_reply(config: &Config, login: Login, cookie: Option<(&str, u64)>) -> Re
 }
 
 fn signed_in_reply(config: &Config, signed_in: SignedIn) -> Reply {
-    let lines = cookies_of(config, &signed_in);
+    let lines = cookies::signed_in(config, &signed_in);
     let is_token = signed_in.transport == Transport::Token;
     let session = signed_in.session;
     let login = Login {
@@ -373,27 +379,4 @@ fn signed_in_reply(config: &Config, signed_in: SignedIn) -> Reply {
         ..Login::bare("signed_in")
     };
     lines.into_iter().fold(Response::new(Json(login)), |reply, line| reply.header("Set-Cookie", line))
-}
-
-/// The cookies of a finished login: the session and the end of the pending login, unless the client keeps a token, and
-/// the trust in this browser if it was asked for; and what the browser is known by.
-#[must_use]
-pub fn cookies_of(config: &Config, signed_in: &SignedIn) -> Vec<String> {
-    let (http, session) = (&config.http, &signed_in.session);
-    let mut lines = Vec::new();
-    if signed_in.transport == Transport::Cookie {
-        let age = session.expires_at.since(session.created_at).as_secs();
-        let value = session.session_token.expose();
-        lines.push(cookies::write(http, cookies::session_name(http), value, age, SameSite::Lax));
-        lines.push(cookies::write(http, cookies::login_name(http), "", 0, SameSite::Lax));
-    }
-    if let Some(device) = &signed_in.device {
-        let (value, age) = (device.device_token.expose(), device.span.as_secs());
-        lines.push(cookies::write(http, cookies::device_name(http), value, age, SameSite::Strict));
-    }
-    if let Some(known) = &signed_in.known_token {
-        let age = config.devices.known_seconds;
-        lines.push(cookies::write(http, cookies::known_name(http), known.expose(), age, SameSite::Lax));
-    }
-    lines
 }

@@ -2,7 +2,9 @@
 
 pub mod api_keys;
 pub mod audit;
+pub mod break_glass;
 pub mod devices;
+pub mod domains;
 pub mod email_verification;
 pub mod invites;
 pub mod jobs;
@@ -12,11 +14,13 @@ pub mod members;
 pub mod organizations;
 pub mod passkey;
 pub mod persons;
+pub mod precheck;
 pub mod projects;
 pub mod recovery;
 pub mod secret_keys;
 pub mod sessions;
 pub mod signup;
+pub mod social;
 pub mod step_up;
 pub mod two_factor;
 pub mod two_factor_reset;
@@ -28,7 +32,7 @@ use futures_util::{TryFutureExt, future::Either};
 use poem::{Endpoint, IntoEndpoint, IntoResponse, Request, Response, Result, endpoint::BoxEndpoint, http::Method};
 use poem_openapi::{OpenApi, Tags};
 
-use crate::dev_mailbox;
+use crate::{dev_mailbox, pages::login_social};
 
 /// Operations under `/api`, and whatever answers all other addresses. Operations know their whole path, so that nothing has
 /// to be taken off it on the way.
@@ -73,7 +77,7 @@ impl<E: Endpoint> Endpoint for Beside<E> {
 
     fn call(&self, request: Request) -> impl Future<Output = Result<Response>> + Send {
         let path = request.uri().path();
-        if path.starts_with("/api/") && path != dev_mailbox::LIST_PATH {
+        if path.starts_with("/api/") && path != dev_mailbox::LIST_PATH && !login_social::is_ours(path) {
             Either::Left(self.operation(&request).call(request))
         } else {
             Either::Right(self.others.call(request).map_ok(IntoResponse::into_response))
@@ -90,6 +94,9 @@ pub enum Tag {
     /// What happened in an organization.
     #[oai(rename = "audit_events")]
     AuditEvents,
+    /// E-mail domains of organizations.
+    #[oai(rename = "domains")]
+    Domains,
     /// Proof of addresses.
     #[oai(rename = "email_verifications")]
     EmailVerifications,
@@ -102,6 +109,9 @@ pub enum Tag {
     /// The job system, for those who operate the installation.
     #[oai(rename = "jobs")]
     Jobs,
+    /// Identities at providers that are linked to the signed-in user.
+    #[oai(rename = "linked_accounts")]
+    LinkedAccounts,
     /// Signing in, step by step.
     #[oai(rename = "logins")]
     Logins,

@@ -66,6 +66,10 @@ fn address(entry: &str) -> Option<IpAddr> {
 fn user_agent(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::USER_AGENT)?;
     let text = String::from_utf8_lossy(value.as_bytes());
+    // As many bytes are at most as many characters.
+    if text.len() <= USER_AGENT_CHARACTERS {
+        return Some(text.into_owned());
+    }
     Some(text.chars().take(USER_AGENT_CHARACTERS).collect())
 }
 

@@ -5,10 +5,7 @@
 
 mod schema;
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::LazyLock,
-};
+use std::{collections::BTreeMap, sync::LazyLock};
 
 pub use schema::escape;
 use serde_json::Value;
@@ -25,6 +22,8 @@ const OTHER_ADDRESSES: &[(&str, &[&str])] = &[
     ("/_health", &["GET"]),
     ("/dev/mailbox", &["GET"]),
     (dev_mailbox::LIST_PATH, &["GET"]),
+    ("/api/complete/{provider}", &["GET"]),
+    ("/api/login/sso/{provider}", &["GET"]),
     ("/assets/gatepost.css", &["GET"]),
     ("/", &["GET"]),
     ("/account", &["GET"]),
@@ -48,11 +47,10 @@ pub fn known() -> &'static Operations {
 }
 
 /// The addresses of this server.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Operations {
-    routes: Vec<Route>,
-    /// Which of the routes has this address and no parameters.
-    literal: HashMap<String, usize>,
+    /// By template. Where two fit an address, the one that says it more literally does.
+    routes: matchit::Router<Route>,
     schemas: Value,
 }
 
@@ -101,10 +99,10 @@ impl Operations {
     }
 
     fn add(&mut self, route: Route) {
-        if !route.template.contains('{') {
-            self.literal.insert(route.template.clone(), self.routes.len());
+        let template = route.template.clone();
+        if let Err(error) = self.routes.insert(template.clone(), route) {
+            tracing::error!(template, %error, "two addresses are the same");
         }
-        self.routes.push(route);
     }
 
     /// The template of the address, such as `/api/jobs/{job_id}`.
@@ -138,16 +136,8 @@ impl Operations {
         schema.map(|schema| schema::mismatches(&self.schemas, schema, body)).unwrap_or_default()
     }
 
-    /// The route that fits with the fewest parameters.
     fn find(&self, path: &str) -> Option<&Route> {
-        if let Some(index) = self.literal.get(path) {
-            return self.routes.get(*index);
-        }
-        self.routes
-            .iter()
-            .filter_map(|route| parameters(&route.template, path).map(|count| (count, route)))
-            .min_by_key(|(count, _)| *count)
-            .map(|(_, route)| route)
+        self.routes.at(path).ok().map(|found| found.value)
     }
 }
 
@@ -155,21 +145,6 @@ impl Known {
     fn of(operation: &Value) -> Self {
         let id = operation.get("operationId").and_then(Value::as_str).map(str::to_owned);
         Self { id, body: body_schema(operation).cloned() }
-    }
-}
-
-/// How many parameters make the template fit the path; `None` when it does not fit.
-fn parameters(template: &str, path: &str) -> Option<usize> {
-    let mut names = template.split('/');
-    let mut values = path.split('/');
-    let mut count = 0;
-    loop {
-        match (names.next(), values.next()) {
-            (None, None) => return Some(count),
-            (Some(name), Some(value)) if name.starts_with('{') && !value.is_empty() => count += 1,
-            (Some(name), Some(value)) if name == value => {}
-            _ => return None,
-        }
     }
 }
 
@@ -208,6 +183,16 @@ mod tests {
         assert_eq!(template("/api/jobs/"), None);
         assert_eq!(template("/api/jobs/17/retry"), None);
         assert_eq!(template("/health/live"), Some("/health/live"));
+    }
+
+    #[test]
+    fn every_address_of_this_server_is_found() {
+        let documented = spec::published()["paths"].as_object().unwrap().keys().map(String::as_str);
+        let others = OTHER_ADDRESSES.iter().chain(capture::OTHER_ADDRESSES).map(|(template, _)| *template);
+        for template in documented.chain(others) {
+            let path = template.replace(['{', '}'], "");
+            assert_eq!(known().template(&path), Some(template), "{path}");
+        }
     }
 
     #[test]

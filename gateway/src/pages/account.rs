@@ -14,7 +14,7 @@ use shared::{
 };
 use time::macros::format_description;
 
-use super::{gate, naming_its_origin, next, render, see_other, set_cookies};
+use super::{gate, login_social, naming_its_origin, next, render, see_other, set_cookies};
 use crate::{
     problem::problem,
     security::{self, cookies},
@@ -76,7 +76,8 @@ async fn show(state: &AppState, request: &Request) -> Result<Response> {
     rows.truncate(SHOWN);
     let sessions: Vec<Value> = rows.iter().map(|row| entry(row, &principal)).collect();
     let email = principal.user.email.as_str();
-    let values = context! { title => "Your account", email, owed, sessions, has_more };
+    let values =
+        context! { title => "Your account", email, owed, sessions, has_more, errors => login_social::told(request) };
     render::page("account.html", values).map(naming_its_origin)
 }
 
@@ -135,6 +136,7 @@ fn method(amr: &str) -> String {
         "email" => Some("mailed code"),
         "otp" => Some("one-time code"),
         "hwk" | "swk" => Some("passkey"),
+        "fed" => Some("single sign-on"),
         _ => None,
     });
     words.collect::<Vec<_>>().join(" and ")

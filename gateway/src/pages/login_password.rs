@@ -14,7 +14,9 @@ use shared::{
     sessions::Transport,
 };
 
-use super::{gate, naming_its_origin, next::Next, parameter, refusal, render, see_other, set_cookies, submitted};
+use super::{
+    gate, login_social, naming_its_origin, next::Next, parameter, refusal, render, see_other, set_cookies, submitted,
+};
 use crate::{
     api,
     security::{self, cookies},
@@ -51,18 +53,24 @@ pub(super) fn routes(state: &AppState) -> RouteMethod {
 
 async fn show(state: &AppState, request: &Request) -> Result<Response> {
     let next = Next::read(&parameter(request, "next").unwrap_or_default());
-    if security::live_session(state, request).await.is_some() {
+    let errors = login_social::told(request);
+    if errors.is_empty() && security::live_session(state, request).await.is_some() {
         return see_other(next.as_str());
     }
     let is_expired = parameter(request, "reason").as_deref() == Some(gate::EXPIRED);
-    form(state, StatusCode::OK, &next, Shown { is_expired, ..Shown::default() })
+    form(state, StatusCode::OK, &next, Shown { errors, is_expired, ..Shown::default() })
 }
 
 async fn act(state: &AppState, request: Request) -> Result<Response> {
     let (request, sent) = submitted::<Submitted>(request).await?;
     let next = Next::read(&sent.next);
     let client = super::client(&request)?;
-    let attempt = Attempt { email: sent.email.clone(), password: sent.password, transport: Transport::Cookie };
+    let attempt = Attempt {
+        email: sent.email.clone(),
+        password: sent.password,
+        transport: Transport::Cookie,
+        break_glass_code: None,
+    };
     let context = api::login::context(state, &request).await;
     match login::start(&state.kernel, &state.hasher, client, attempt, &context).await {
         Ok(outcome) => go_on(state, outcome, &next),
@@ -76,7 +84,8 @@ async fn act(state: &AppState, request: Request) -> Result<Response> {
     }
 }
 
-fn go_on(state: &AppState, outcome: Outcome, next: &Next) -> Result<Response> {
+/// What comes after the first step of a login by these pages.
+pub(super) fn go_on(state: &AppState, outcome: Outcome, next: &Next) -> Result<Response> {
     let config = &state.kernel.config;
     match outcome {
         Outcome::SignedIn(signed_in) => arrive(state, &signed_in, next),
@@ -111,13 +120,15 @@ fn wait(
 /// The end of every login by these pages.
 pub(super) fn arrive(state: &AppState, signed_in: &SignedIn, next: &Next) -> Result<Response> {
     let mut response = see_other(next.as_str())?;
-    set_cookies(&mut response, &api::login::cookies_of(&state.kernel.config, signed_in));
+    set_cookies(&mut response, &cookies::signed_in(&state.kernel.config, signed_in));
     Ok(response)
 }
 
 fn form(state: &AppState, status: StatusCode, next: &Next, shown: Shown<'_>) -> Result<Response> {
     let Shown { email, errors, is_expired } = shown;
-    let max_bytes = state.kernel.config.password.max_bytes;
-    let values = context! { title => "Sign in", next => next.as_str(), email, errors, is_expired, max_bytes };
+    let config = &state.kernel.config;
+    let (max_bytes, providers) = (config.password.max_bytes, login_social::buttons(config, next));
+    let values =
+        context! { title => "Sign in", next => next.as_str(), email, errors, is_expired, max_bytes, providers };
     render::page_with(status, "login.html", values).map(naming_its_origin)
 }

@@ -4,6 +4,8 @@
 //! GET  ?token=…   a button; nothing happens yet, because mail scanners follow links
 //! POST            from this page only (middleware::csrf) ─► one call of a flow ─► a page that says what happened
 //!
+//! GET /api/login/sso/google ─► the provider ─► /api/complete/google ─► next, or /login?error_code=…
+//!
 //! GET /account ── no session ─► /login?next=/account ─► /login/email | /login/two_factor ─► /account
 //!              └─ a session ──► who is signed in, and a button ─► /account/sign_out ─► /login
 //! ```
@@ -15,8 +17,9 @@ mod gate;
 mod invite;
 mod login_email;
 mod login_password;
+pub(crate) mod login_social;
 mod login_two_factor;
-mod next;
+pub(crate) mod next;
 mod not_me;
 pub mod render;
 mod reset;
@@ -61,6 +64,8 @@ pub fn routes(routes: Route, state: &AppState) -> Route {
         .at("/invite", invite::routes(state))
         .at("/login", login_password::routes(state))
         .at("/login/email", login_email::routes(state))
+        .at("/api/login/sso/:provider", login_social::start_routes(state))
+        .at("/api/complete/:provider", login_social::complete_routes(state))
         .at("/login/two_factor", login_two_factor::routes(state))
         .at("/login/not_me", not_me::routes(state))
         .at("/reset", reset::routes(state))

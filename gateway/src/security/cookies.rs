@@ -5,13 +5,18 @@
 //! | session | the session token | Lax |
 //! | login | what binds a pending login to this browser | Lax: the mailed link is opened from a mail program |
 //! | passkey | what binds a passkey challenge to this browser | Strict |
+//! | social | what binds a sign-in at a provider to this browser | Lax: the provider sends the browser back |
 //! | device | the trust in this browser | Strict |
 //! | known | what this browser is known by to users who signed in with it | Lax |
 //!
 //! All are host-only, `HttpOnly`, and on https `Secure` with the prefix `__Host-` (RFC 6265bis, section 4.1.3).
 
 use poem::http::{HeaderMap, header};
-use shared::config::HttpConfig;
+use shared::{
+    config::{Config, HttpConfig},
+    login::SignedIn,
+    sessions::Transport,
+};
 
 /// Name of the session cookie.
 #[must_use]
@@ -29,6 +34,12 @@ pub fn login_name(config: &HttpConfig) -> &'static str {
 #[must_use]
 pub fn passkey_name(config: &HttpConfig) -> &'static str {
     if config.is_https() { "__Host-gatepost_passkey" } else { "gatepost_passkey" }
+}
+
+/// Name of the cookie that binds a sign-in at a provider.
+#[must_use]
+pub fn social_name(config: &HttpConfig) -> &'static str {
+    if config.is_https() { "__Host-gatepost_social" } else { "gatepost_social" }
 }
 
 /// Name of the cookie of a trusted device.
@@ -88,6 +99,29 @@ pub fn pending_login(config: &HttpConfig, login_token: &str, validity_seconds: u
 #[must_use]
 pub fn end_session(config: &HttpConfig) -> String {
     write(config, session_name(config), "", 0, SameSite::Lax)
+}
+
+/// The cookies of a finished login: the session and the end of the pending login, unless the client keeps a token, and
+/// the trust in this browser if it was asked for; and what the browser is known by.
+#[must_use]
+pub fn signed_in(config: &Config, signed_in: &SignedIn) -> Vec<String> {
+    let (http, session) = (&config.http, &signed_in.session);
+    let mut lines = Vec::new();
+    if signed_in.transport == Transport::Cookie {
+        let age = session.expires_at.since(session.created_at).as_secs();
+        let value = session.session_token.expose();
+        lines.push(write(http, session_name(http), value, age, SameSite::Lax));
+        lines.push(write(http, login_name(http), "", 0, SameSite::Lax));
+    }
+    if let Some(device) = &signed_in.device {
+        let (value, age) = (device.device_token.expose(), device.span.as_secs());
+        lines.push(write(http, device_name(http), value, age, SameSite::Strict));
+    }
+    if let Some(known) = &signed_in.known_token {
+        let age = config.devices.known_seconds;
+        lines.push(write(http, known_name(http), known.expose(), age, SameSite::Lax));
+    }
+    lines
 }
 
 #[cfg(test)]

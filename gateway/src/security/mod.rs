@@ -185,17 +185,17 @@ fn operation_id(request: &Request) -> Option<&str> {
 
 /// Demands that a key has what the operation needs; sessions need nothing.
 fn authorize(request: &Request, identity: &Identity) -> poem::Result<()> {
-    let (granted, is_project): (Scopes, bool) = match identity {
+    let (granted, is_project) = match identity {
         Identity::Session(_) => return Ok(()),
-        Identity::ApiKey(principal) => (principal.key.granted(), false),
-        Identity::SecretKey(principal) => (principal.key.granted(), true),
+        Identity::ApiKey(principal) => (&principal.key.scopes, false),
+        Identity::SecretKey(principal) => (&principal.key.scopes, true),
     };
     let need = operation_id(request).and_then(scopes::of).ok_or_else(|| not_accepted(request))?;
     if is_project && !scopes::is_for_projects(need) {
         return Err(problem(Fault::of(&USER_REQUIRED)));
     }
     match need {
-        Need::Scope(scope) if !granted.satisfy(scope) => {
+        Need::Scope(scope) if !Scopes::satisfy(granted, scope) => {
             Err(problem(Fault::of(&MISSING_SCOPE).detail(format!("The key lacks the scope `{scope}`."))))
         }
         Need::AnyKey | Need::Scope(_) => Ok(()),

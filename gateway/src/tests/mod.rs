@@ -21,6 +21,7 @@ use shared::{
     password::HashPool,
     secret::Keyring,
     sessions::SessionCache,
+    social::Providers,
 };
 
 use crate::{AppParts, AppState, state::Keys};
@@ -57,6 +58,7 @@ async fn state(folder: &std::path::Path, variables: &[(&str, &str)]) -> AppState
         hasher,
         sessions: SessionCache::default(),
         keys: Keys::default(),
+        providers: Providers::default(),
         capture: Arc::new(capture),
         readiness: Readiness::default(),
         draining: CancellationToken::new(),

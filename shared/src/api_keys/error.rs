@@ -5,6 +5,7 @@ use std::{fmt, time::Duration};
 use sea_orm::DbErr;
 
 use crate::{
+    domains::SsoEnforced,
     fault::{Fault, FieldError, ProblemKind, THROTTLED, VALIDATION},
     orgs::{InvalidScopes, OrgError},
     projects::ProjectError,
@@ -103,6 +104,9 @@ pub enum ApiKeyError {
     /// The session does not allow it.
     #[error("session: {0}")]
     Session(#[from] SessionError),
+    /// The user's domain demands a provider, which the session did not come by.
+    #[error(transparent)]
+    SsoEnforced(#[from] SsoEnforced),
     /// An organization does not allow it.
     #[error("organization: {0}")]
     Organization(#[from] OrgError),
@@ -136,6 +140,7 @@ impl From<ApiKeyError> for Fault {
             ApiKeyError::TooMany => Self::of(&TOO_MANY_API_KEYS),
             ApiKeyError::Throttled(wait) => Self::of(&THROTTLED).retry_after(wait),
             ApiKeyError::Session(err) => err.into(),
+            ApiKeyError::SsoEnforced(err) => err.into(),
             ApiKeyError::Organization(err) => err.into(),
             ApiKeyError::Project(err) => err.into(),
             ApiKeyError::Database(err) => err.into(),

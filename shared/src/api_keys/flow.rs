@@ -16,6 +16,7 @@ use crate::{
     client::Client,
     clock::Timestamp,
     db::Tx,
+    domains,
     jobs::enqueue,
     kernel::Kernel,
     key_format,
@@ -80,11 +81,19 @@ pub async fn find(kernel: &Kernel, user_id: UserId, id: ApiKeyId) -> Result<Mode
     store::find(kernel.db.reader(), user_id, id).await?.ok_or(ApiKeyError::NotFound)
 }
 
+/// Refuses a session that did not come by a provider where the user's domain demands one: what it makes would outlive it.
+async fn ensure_may_make(kernel: &Kernel, tx: &Tx, principal: &Principal) -> Result<(), ApiKeyError> {
+    match principal.user.address().filter(|_| !principal.has_amr("fed")) {
+        Some(email) => Ok(domains::ensure_password_allowed(kernel, &**tx, &email).await??),
+        None => Ok(()),
+    }
+}
+
 /// Makes a key.
 ///
 /// # Errors
-/// When the last proof of identity is too old, the wish is none, the user has as many keys as one may have, or is no
-/// member where the key is to be limited to.
+/// When the last proof of identity is too old, the domain demands a provider that the session did not come by, the wish is
+/// none, the user has as many keys as one may have, or is no member where the key is to be limited to.
 pub async fn create(
     kernel: &Kernel,
     client: &Client,
@@ -97,6 +106,7 @@ pub async fn create(
     let (now, user) = (kernel.clock.now(), &principal.user);
     let api_key = key_format::mint(PREFIX);
     let tx = kernel.db.write_tx().await?;
+    ensure_may_make(kernel, &tx, principal).await?;
     let reach =
         Reach { organizations: wish.organizations.unwrap_or_default(), projects: wish.projects.unwrap_or_default() };
     let reach = check_reach(&tx, principal, reach).await?;
@@ -168,7 +178,8 @@ pub async fn update(
 /// again.
 ///
 /// # Errors
-/// When the last proof of identity is too old, the user has no such key, or as many others as one may have.
+/// When the last proof of identity is too old, the domain demands a provider that the session did not come by, the user has
+/// no such key, or as many others as one may have.
 pub async fn roll(
     kernel: &Kernel,
     client: &Client,
@@ -179,6 +190,7 @@ pub async fn roll(
     let (now, user) = (kernel.clock.now(), &principal.user);
     let api_key = key_format::mint(PREFIX);
     let tx = kernel.db.write_tx().await?;
+    ensure_may_make(kernel, &tx, principal).await?;
     let present = store::find(&*tx, user.id, id).await?.ok_or(ApiKeyError::NotFound)?;
     if present.state(user.auth_epoch, kernel.config.api_keys.inactivity(), now) != State::Active {
         make_room(kernel, &tx, user, now).await?;

@@ -19,6 +19,7 @@ pub fn effective(file: Option<&Path>) -> Result<String, ConfigError> {
         mask(&mut merged, key, mask_url);
     }
     mask(&mut merged, "secrets.keys", |_| "[redacted]".to_owned());
+    merged.values_mut().for_each(hide_client_secrets);
     let mut lines = Vec::new();
     for (section, value) in &merged {
         if let Value::Dict(_, entries) = value {
@@ -37,6 +38,23 @@ fn mask(merged: &mut Dict, key: &str, hide: fn(&str) -> String) {
         && let Some(value) = entries.get_mut(name)
     {
         *value = Value::from(hide(value.as_str().unwrap_or_default()));
+    }
+}
+
+/// Hides the secrets of clients at providers, however deep they are.
+fn hide_client_secrets(value: &mut Value) {
+    match value {
+        Value::Dict(_, entries) => {
+            for (name, value) in entries {
+                if name == "client_secret" && value.as_str().is_some_and(|text| !text.is_empty()) {
+                    *value = Value::from("[redacted]");
+                } else {
+                    hide_client_secrets(value);
+                }
+            }
+        }
+        Value::Array(_, items) => items.iter_mut().for_each(hide_client_secrets),
+        Value::String(..) | Value::Char(..) | Value::Bool(..) | Value::Num(..) | Value::Empty(..) => {}
     }
 }
 
@@ -73,6 +91,18 @@ fn number_text(number: &Num) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn client_secrets_are_masked_wherever_they_are() {
+        let provider = Dict::from([("client_secret".to_owned(), Value::from("s3cret"))]);
+        let mut social = Value::from(Dict::from([
+            ("google".to_owned(), Value::from(provider.clone())),
+            ("oidc".to_owned(), Value::from(vec![Value::from(provider)])),
+        ]));
+        hide_client_secrets(&mut social);
+        let text = literal(&social);
+        assert!(!text.contains("s3cret") && text.matches("[redacted]").count() == 2, "{text}");
+    }
 
     #[test]
     fn passwords_and_keys_are_masked() {

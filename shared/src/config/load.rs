@@ -66,6 +66,9 @@ pub fn load_from(
 ) -> Result<Config, ConfigError> {
     let config: Config = figment(file, environment)?.extract().map_err(|err| ConfigError::Invalid(err.to_string()))?;
     crate::secret::Keyring::parse(config.secrets.keys.expose()).map_err(|err| ConfigError::Invalid(err.to_string()))?;
+    if let Some(mistake) = config.social.mistakes().into_iter().next() {
+        return Err(ConfigError::Invalid(mistake));
+    }
     Ok(config)
 }
 

@@ -26,8 +26,9 @@ use crate::{
     domains::DomainsConfig, email_mfa::EmailMfaConfig, email_verification::EmailVerificationConfig,
     invites::InvitesConfig, jobs::JobsConfig, lockout::LockoutConfig, login::LoginConfig, mail::MailConfig,
     orgs::OrgsConfig, passkey::PasskeyConfig, password::PasswordConfig, persons::PersonsConfig,
-    projects::ProjectsConfig, recovery::RecoveryConfig, secret::Redacted, secret_keys::SecretKeysConfig,
-    sessions::SessionsConfig, totp::TotpConfig, two_factor::TwoFactorConfig, two_factor_reset::TwoFactorResetConfig,
+    precheck::PrecheckConfig, projects::ProjectsConfig, recovery::RecoveryConfig, secret::Redacted,
+    secret_keys::SecretKeysConfig, sessions::SessionsConfig, social::SocialConfig, totp::TotpConfig,
+    two_factor::TwoFactorConfig, two_factor_reset::TwoFactorResetConfig,
 };
 
 /// The whole configuration; `shared/config.default.toml` describes every key.
@@ -56,6 +57,8 @@ pub struct Config {
     pub jobs: JobsConfig,
     /// Passkeys.
     pub passkey: PasskeyConfig,
+    /// Sign-in with providers; elsewhere in memory, because it is large and the rest is handed around.
+    pub social: Box<SocialConfig>,
     /// Passwords.
     pub password: PasswordConfig,
     /// Persons and events.
@@ -68,6 +71,8 @@ pub struct Config {
     pub lockout: LockoutConfig,
     /// Signing in.
     pub login: LoginConfig,
+    /// What a sign-in page asks first.
+    pub precheck: PrecheckConfig,
     /// The second factor.
     pub two_factor: TwoFactorConfig,
     /// Administrators' resets of second factors.

@@ -19,6 +19,8 @@ impl Config {
             (mail.starts_with("mailbox:"), "mail.url is the local mailbox; name an SMTP relay"),
             (mail.starts_with("smtp+insecure:"), "mail.url sends without TLS"),
         ];
-        checks.into_iter().filter(|(is_unsafe, _)| *is_unsafe).map(|(_, message)| message.to_owned()).collect()
+        let plain = self.social.plain_addresses().into_iter().map(|url| format!("social: {url} is not https"));
+        let failed = checks.into_iter().filter(|(is_unsafe, _)| *is_unsafe).map(|(_, message)| message.to_owned());
+        failed.chain(plain).collect()
     }
 }

@@ -10,6 +10,7 @@ use crate::{
     audit::{self, AuditEvent, Outcome},
     client::Client,
     db::Tx,
+    domains,
     identify::{self, DeletePersonsOf},
     jobs,
     kernel::Kernel,
@@ -33,6 +34,7 @@ pub async fn delete_organization(kernel: &Kernel, by: By<'_>, org_id: OrgId) -> 
     for project in &closed {
         close_project(kernel, &tx, project.id).await?;
     }
+    domains::remove_all(&*tx, org_id).await?;
     orgs::close(&tx, org_id, now).await?;
     let detail = json!({ "name": access.organization.name, "projects": closed.len() });
     orgs::record(kernel, &tx, by, org_id, (ACTION, Outcome::Success, detail)).await?;
@@ -91,7 +93,7 @@ pub async fn purge_project(kernel: &Kernel, tx: &Tx, project_id: ProjectId, batc
 pub async fn delete_user(kernel: &Kernel, client: Option<&Client>, user_id: UserId) -> Result<(), DeletionError> {
     let tx = kernel.db.write_tx().await?;
     // Nothing can be given to them any more while this transaction lasts.
-    if !users::lock(&*tx, user_id).await? {
+    if users::lock(&*tx, user_id).await?.is_none() {
         return Err(DeletionError::NoUser);
     }
     let alone = orgs::list_owned_alone(&tx, user_id).await?;

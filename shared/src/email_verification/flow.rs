@@ -18,7 +18,7 @@ use crate::{
     password::{self, StoredPassword},
     rate_limit::{self, Verdict},
     secret::{self, SignedId},
-    sessions,
+    sessions, social,
     users::{self, Email, NotifyEmailChanged, Side, User, UserId},
 };
 
@@ -104,7 +104,7 @@ async fn within_limit(kernel: &Kernel, tx: &Tx, client: &Client, email: &Email) 
 /// confirmed. Asking for the present address cancels a change that waits.
 ///
 /// # Errors
-/// When the address is malformed, its domain demands a provider, no mail can be sent, or the database fails.
+/// When the address is malformed, its domain or the present one demands a provider, no mail can be sent, or the database fails.
 pub async fn start_change(
     kernel: &Kernel,
     client: &Client,
@@ -112,7 +112,7 @@ pub async fn start_change(
     email: &str,
 ) -> Result<(), EmailVerificationError> {
     let email = Email::parse(email).map_err(|_| EmailVerificationError::InvalidAddress)?;
-    domains::ensure_password_allowed(&kernel.config.domains, &email)?;
+    domains::ensure_change_allowed(kernel, kernel.db.reader(), (user.address().as_ref(), &email)).await??;
     let is_new = email.normalised() != user.email_normalised;
     if is_new && !kernel.config.mail.is_available() {
         return Err(EmailVerificationError::EmailNotAvailable);
@@ -265,6 +265,9 @@ async fn finish(kernel: &Kernel, tx: Tx, client: &Client, row: Model) -> Result<
         return refuse(kernel, client).await;
     }
     if row.previous_address.is_some() {
+        // Either domain may demand a provider by now.
+        let to = Email::parse(&row.address).map_err(|_| EmailVerificationError::InvalidToken)?;
+        domains::ensure_change_allowed(kernel, &*tx, (user.address().as_ref(), &to)).await??;
         if let Err(err) = take_over(kernel, &tx, &user, &row).await {
             drop(tx);
             return if db::is_unique_violation(&err) { refuse(kernel, client).await } else { Err(err.into()) };
@@ -297,6 +300,7 @@ async fn take_over(kernel: &Kernel, tx: &Tx, user: &User, row: &Model) -> Result
     users::change_email(&**tx, user.id, &email, now).await?;
     let auth_epoch = users::bump_epoch(&**tx, user.id, now).await?;
     sessions::settle(tx, user.id, None, auth_epoch, now).await?;
+    social::settle_email_change(kernel, tx, user.id).await?;
     for side in [Side::Old, Side::New] {
         let notice = NotifyEmailChanged { user_id: user.id, verification_id: row.id.0, side };
         jobs::enqueue(tx, kernel.clock.as_ref(), &notice).await?;

@@ -16,7 +16,7 @@ use crate::{
     kernel::Kernel,
     rate_limit::{self, Verdict},
     secret::{self, Keyring},
-    users::{self, Email, UserId},
+    users::{self, Email, Mark, UserId},
 };
 
 /// How long failures in a row are remembered after the last one.
@@ -62,16 +62,53 @@ impl Authenticator {
     }
 }
 
+/// Whose account is tried.
+#[derive(Clone, Copy, Debug)]
+enum Account<'a> {
+    /// By this address, or by what was sent in place of one.
+    Address(&'a str),
+    /// By something that looked like a passkey of the address with this mark.
+    Decoy(Mark),
+}
+
 /// Whose account is tried, and with what device.
 #[derive(Clone, Copy, Debug)]
 pub struct Subject<'a> {
-    /// The normalised address, or what was sent in place of one.
-    pub account: &'a str,
-    /// The device, if it signed in to this account before: what `devices::find_known` gives.
-    pub device: Option<&'a [u8]>,
+    account: Account<'a>,
+    device: Option<&'a [u8]>,
 }
 
-impl Subject<'_> {
+impl<'a> Subject<'a> {
+    /// The account of a normalised address, or of what was sent in place of one. `device` is the one that signed in to it
+    /// before: what `devices::find_known` gives.
+    #[must_use]
+    pub const fn of(address: &'a str, device: Option<&'a [u8]>) -> Self {
+        Self { account: Account::Address(address), device }
+    }
+
+    /// The account whose passkey a decoy seemed to be. It is counted like the passkey that it stands in place of.
+    #[must_use]
+    pub const fn decoy(mark: Mark) -> Self {
+        Self { account: Account::Decoy(mark), device: None }
+    }
+
+    fn mark(&self, keys: &Keyring) -> Mark {
+        match self.account {
+            Account::Address(address) => users::mark(keys, address),
+            Account::Decoy(mark) => mark,
+        }
+    }
+
+    /// Whom a notice is about. What comes of decoys reaches nobody, and must not stand in the way of what does.
+    fn id(&self, keys: &Keyring) -> Uuid {
+        let purpose = match self.account {
+            Account::Address(_) => "lockout.account",
+            Account::Decoy(_) => "lockout.decoy",
+        };
+        let digest = keys.blind(purpose, &[&self.mark(keys)]);
+        digest.first_chunk::<16>().map_or_else(Uuid::nil, |bytes| Uuid::from_bytes(*bytes))
+    }
+
     /// The key of its count.
     fn client_key(&self, keys: &Keyring, client: &Client) -> String {
         let kind: &[u8] = if self.device.is_some() { b"device" } else { b"network" };
@@ -87,13 +124,14 @@ impl Subject<'_> {
     fn keyed(&self, keys: &Keyring, client: &Client, kind: &[&[u8]]) -> String {
         let network = client.network();
         let from = self.device.unwrap_or(network.as_bytes());
-        let parts = [kind, &[self.account.as_bytes(), from]].concat();
+        let mark = self.mark(keys);
+        let parts = [kind, &[mark.as_slice(), from]].concat();
         format!("client:{}", secret::encode(&keys.blind("lockout", &parts)))
     }
 
     /// The key of the failures in a row.
     fn streak_key(&self, keys: &Keyring, authenticator: Authenticator) -> String {
-        let parts: [&[u8]; 3] = [b"streak", self.account.as_bytes(), authenticator.as_str().as_bytes()];
+        let parts: [&[u8]; 3] = [b"streak", &self.mark(keys), authenticator.as_str().as_bytes()];
         format!("streak:{}", secret::encode(&keys.blind("lockout", &parts)))
     }
 }
@@ -101,7 +139,7 @@ impl Subject<'_> {
 /// An attempt that was counted and may be verified.
 #[derive(Clone, Debug)]
 pub struct Reservation {
-    account: String,
+    account_id: Uuid,
     /// The count that decided.
     client_key: String,
     /// A further count that a failure goes into.
@@ -157,7 +195,7 @@ pub async fn reserve(
         return Err(LockoutError::Locked { wait, window });
     }
     let reservation = Reservation {
-        account: subject.account.to_owned(),
+        account_id: subject.id(&kernel.keys),
         client_key,
         shared_key,
         streak_key,
@@ -169,12 +207,12 @@ pub async fn reserve(
     if !reservation.is_slowed_down() {
         return Ok(reservation);
     }
-    let scope = (PER_ACCOUNT, subject.account);
-    match rate_limit::check(db, &kernel.keys, now, config.per_account, scope).await? {
+    let account = reservation.account_id.to_string();
+    match rate_limit::check(db, &kernel.keys, now, config.per_account, (PER_ACCOUNT, &account)).await? {
         Verdict::Allowed => Ok(reservation),
         Verdict::Denied(wait) => {
             store::give_back(db, &reservation.client_key).await?;
-            notify_of_many(kernel, client, subject.account).await?;
+            notify_of_many(kernel, client, subject).await?;
             Err(LockoutError::SlowedDown(wait))
         }
     }
@@ -189,8 +227,8 @@ pub async fn give_back<C: ConnectionTrait>(kernel: &Kernel, db: &C, reservation:
         store::give_back(db, &reservation.client_key).await?;
     }
     if reservation.is_slowed_down() {
-        let scope = (PER_ACCOUNT, reservation.account.as_str());
-        rate_limit::give_back(db, &kernel.keys, kernel.config.lockout.per_account, scope).await?;
+        let (account, limit) = (reservation.account_id.to_string(), kernel.config.lockout.per_account);
+        rate_limit::give_back(db, &kernel.keys, limit, (PER_ACCOUNT, &account)).await?;
     }
     Ok(())
 }
@@ -269,22 +307,30 @@ pub async fn fail(
             "seconds": config.per_client.per_seconds,
         });
         let audit_id = audit_lock(kernel, tx, client, (user_id, "lockout.lock", detail)).await?;
-        enqueue_notice(kernel, tx, &reservation.account, audit_id).await?;
+        enqueue_notice(kernel, tx, reservation.account_id, audit_id).await?;
     }
     Ok(())
 }
 
 /// Tells the owner, once per window, that the account is tried from many places.
-async fn notify_of_many(kernel: &Kernel, client: &Client, account: &str) -> Result<(), DbErr> {
+async fn notify_of_many(kernel: &Kernel, client: &Client, subject: Subject<'_>) -> Result<(), DbErr> {
     let tx = kernel.db.write_tx().await?;
-    let user = match Email::parse(account) {
-        Ok(email) => users::find_by_email(&*tx, &email).await?,
-        Err(_) => None,
+    let email = match subject.account {
+        Account::Address(address) => Email::parse(address).ok(),
+        Account::Decoy(_) => None,
+    };
+    let user = match email {
+        Some(email) => users::find_by_email(&*tx, &email).await?,
+        None => None,
     };
     let user_id = user.map(|user| user.id);
     let audit_id = audit_lock(kernel, &tx, client, (user_id, "lockout.slow_down", json!({}))).await?;
     // Rolled back when the owner was told already: a flood writes nothing.
-    if enqueue_notice(kernel, &tx, account, audit_id).await? { tx.commit().await } else { tx.rollback().await }
+    if enqueue_notice(kernel, &tx, subject.id(&kernel.keys), audit_id).await? {
+        tx.commit().await
+    } else {
+        tx.rollback().await
+    }
 }
 
 async fn audit_lock(
@@ -299,9 +345,7 @@ async fn audit_lock(
 }
 
 /// False when the owner was told in this window.
-async fn enqueue_notice(kernel: &Kernel, tx: &Tx, account: &str, audit_id: Uuid) -> Result<bool, DbErr> {
-    let digest = kernel.keys.blind("lockout.account", &[account.as_bytes()]);
-    let account_id = digest.first_chunk::<16>().map_or_else(Uuid::nil, |bytes| Uuid::from_bytes(*bytes));
+async fn enqueue_notice(kernel: &Kernel, tx: &Tx, account_id: Uuid, audit_id: Uuid) -> Result<bool, DbErr> {
     let length = micros(kernel.config.lockout.per_client.window()).max(1);
     let window = kernel.clock.now().0.div_euclid(length);
     let job = NotifyLocked { account_id, audit_id, window };

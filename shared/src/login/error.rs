@@ -5,12 +5,13 @@ use std::time::Duration;
 use sea_orm::DbErr;
 
 use crate::{
-    domains::SsoEnforced,
+    domains::{JIT_NOT_ENABLED, SsoEnforced},
     fault::{Fault, FieldError, ProblemKind, THROTTLED, VALIDATION},
     lockout::LockoutError,
     mail::EMAIL_NOT_AVAILABLE,
     passkey::PasskeyError,
     password::Overloaded,
+    social::SocialError,
     two_factor::NO_PASSKEYS,
 };
 
@@ -103,6 +104,12 @@ pub enum LoginError {
     /// The passkey is not accepted.
     #[error(transparent)]
     Passkey(#[from] PasskeyError),
+    /// What a provider says signs nobody in.
+    #[error(transparent)]
+    Social(#[from] SocialError),
+    /// The organization of the domain lets no newcomers in.
+    #[error("the organization lets no newcomers in")]
+    JitNotEnabled,
     /// The database failed.
     #[error("database: {0}")]
     Database(#[from] DbErr),
@@ -128,6 +135,8 @@ impl From<LoginError> for Fault {
             }
             LoginError::NoPasskeys => Self::of(&NO_PASSKEYS),
             LoginError::Passkey(err) => err.into(),
+            LoginError::Social(err) => err.into(),
+            LoginError::JitNotEnabled => Self::of(&JIT_NOT_ENABLED),
             LoginError::Database(err) => err.into(),
         }
     }

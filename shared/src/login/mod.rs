@@ -12,6 +12,8 @@
 //! pending ── app | passkey | backup code, from the client that began ──► session with two factors
 //! pending ── code | link, from the browser that began ──► session
 //!         ── expired | epoch moved | too many tries ──► dead
+//! provider ── no such user, and none to be made ► refused ── domain demands another one ► sso_enforced ── disabled ► refused
+//!          ── second factor enrolled, device not trusted for it ► two_factor_required ── otherwise ► session
 //! passkey ── owner failed too often ► locked ── not verified | owner disabled ► invalid_passkey
 //!         ── owner's domain ► sso_enforced ── otherwise ► session
 //! ```
@@ -33,8 +35,8 @@ pub use entity::LoginId;
 pub use error::{LOGIN_EXPIRED, LOGIN_NOT_FOUND, LoginError, PROBLEMS, TOO_MANY_ATTEMPTS};
 pub use flow::{
     AnonymousClaim, Attempt, Completion, Context, EmailProof, LoginCodeMail, Outcome, PendingStep, SignedIn,
-    TwoFactorCompletion, TwoFactorStep, complete_email_mfa, complete_two_factor, finish_passkey, login_code_mail,
-    resend_email_mfa, start, start_two_factor_passkey, two_factor_methods,
+    TwoFactorCompletion, TwoFactorStep, complete_email_mfa, complete_two_factor, finish_passkey, finish_social,
+    login_code_mail, resend_email_mfa, start, start_two_factor_passkey, two_factor_methods,
 };
 pub use jobs::SweepLogins;
 pub use store::sweep;

@@ -32,10 +32,14 @@ pub enum Permission {
     ManageMembers,
     /// Change its name and the policy that its members live under.
     ManagePolicy,
+    /// Claim and prove e-mail domains, and say what holds for their addresses.
+    ManageDomains,
     /// See its audit trail.
     ReadAudit,
     /// Make others owners, and change and remove owners.
     ManageOwners,
+    /// Make a code by which owners sign in where the provider that a domain demands does not work.
+    BreakGlass,
     /// Delete it.
     Delete,
 }
@@ -46,8 +50,10 @@ impl Permission {
     pub const fn least_role(self) -> Role {
         match self {
             Self::View | Self::ReadPersons | Self::ManagePersons => Role::Member,
-            Self::ManageProjects | Self::ManageMembers | Self::ManagePolicy | Self::ReadAudit => Role::Admin,
-            Self::ManageOwners | Self::Delete => Role::Owner,
+            Self::ManageProjects | Self::ManageMembers | Self::ManagePolicy | Self::ManageDomains | Self::ReadAudit => {
+                Role::Admin
+            }
+            Self::ManageOwners | Self::BreakGlass | Self::Delete => Role::Owner,
         }
     }
 }

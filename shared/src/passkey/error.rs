@@ -62,7 +62,7 @@ pub const LAST_LOGIN_METHOD: ProblemKind = ProblemKind {
     code: "last_login_method",
     status: 409,
     title: "This is the last way to sign in",
-    help: "The user has no password and no other passkey. Add one of them first.",
+    help: "The user has no password, no other passkey and no other linked account. Add one of them first.",
 };
 
 /// The kinds of this slice.

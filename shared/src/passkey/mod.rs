@@ -24,11 +24,11 @@ mod store;
 pub use ceremony::{CeremonyId, Challenge, sweep};
 pub use config::PasskeyConfig;
 pub use entity::{Model as StoredPasskey, PasskeyId};
-pub use error::{PROBLEMS, PasskeyError};
+pub use error::{LAST_LOGIN_METHOD, PROBLEMS, PasskeyError};
 pub use flow::{
-    Assertion, Claim, LoginAnswer, LoginChallenge, Refused, Registered, RegistrationAnswer, SecondFactorAnswer,
-    claim_login, lock_count, prove, record_refusal, record_use, register, remove, rename, start_login,
-    start_registration, start_second_factor, verify_second_factor,
+    Assertion, Claim, Claimed, LoginAnswer, LoginChallenge, Refused, Registered, RegistrationAnswer,
+    SecondFactorAnswer, claim_login, lock_count, prove, record_refusal, record_use, register, remove, rename,
+    start_login, start_registration, start_second_factor, verify_second_factor,
 };
 pub use jobs::{NotifyPasskeyAdded, NotifyPasskeyCloned, NotifyPasskeyRemoved, SweepPasskeyCeremonies};
-pub use store::{EXIST, exist, find, list};
+pub use store::{EXIST, exist, find, list, remove_all};

@@ -84,6 +84,14 @@ pub(super) async fn delete<C: ConnectionTrait>(db: &C, user_id: UserId, id: Pass
     delete.exec(db).await.map(|result| result.rows_affected == 1)
 }
 
+/// Removes all passkeys of a user.
+///
+/// # Errors
+/// When the database fails.
+pub async fn remove_all<C: ConnectionTrait>(db: &C, user_id: UserId) -> Result<(), DbErr> {
+    Entity::delete_many().filter(Column::UserId.eq(user_id)).exec(db).await.map(|_| ())
+}
+
 /// Takes over what an assertion brought. False when the counter has moved since it was compared.
 pub(super) async fn record_use<C: ConnectionTrait>(
     db: &C,

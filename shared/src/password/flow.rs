@@ -7,6 +7,7 @@ use crate::{
     blocklist,
     fault::FieldError,
     kernel::Kernel,
+    orgs,
     rate_limit::{self, Verdict},
     users::{Email, User, UserId},
 };
@@ -32,6 +33,23 @@ pub async fn validate(
         Ok(errors) => Err(PasswordError::Rejected(errors)),
         Err(_) => Err(PasswordError::Overloaded(super::Overloaded)),
     }
+}
+
+/// Judges a new password of a user: what is known of them are their address, their names, and those of their organizations.
+///
+/// # Errors
+/// Every rule that fails, each pointing at `pointer`; or the database fails.
+pub async fn validate_for(
+    kernel: &Kernel,
+    password: &str,
+    user: &User,
+    pointer: &'static str,
+) -> Result<(), PasswordError> {
+    let organizations = orgs::list_of_user(kernel.db.reader(), user.id).await?;
+    let own = [user.first_name.as_deref(), user.last_name.as_deref()];
+    let others = organizations.iter().map(|(organization, _)| Some(organization.name.as_str()));
+    let names: Vec<_> = own.into_iter().chain(others).collect();
+    validate(kernel, password, (user.address().as_ref(), &names), pointer).await
 }
 
 /// Every rule that a new password breaks.
@@ -72,8 +90,6 @@ pub async fn change(
     current: Option<&str>,
     replacement: &str,
 ) -> Result<StoredPassword, PasswordError> {
-    let email = user.address();
-    let names = [user.first_name.as_deref(), user.last_name.as_deref()];
     if let Some(stored) = store::find(kernel.db.reader(), user.id).await? {
         let Some(current) = current else { return Err(rejected("required", "The current password is required.")) };
         reserve_attempt(kernel, user.id).await?;
@@ -81,7 +97,7 @@ pub async fn change(
             return Err(rejected("incorrect_password", "The current password is wrong."));
         }
     }
-    validate(kernel, replacement, (email.as_ref(), &names), "/new_password").await?;
+    validate_for(kernel, replacement, user, "/new_password").await?;
     Ok(hasher.reserve()?.hash(replacement).await?)
 }
 

@@ -21,7 +21,7 @@ pub mod strength;
 
 pub use config::PasswordConfig;
 pub use error::{PROBLEMS, PasswordError};
-pub use flow::{change, validate};
+pub use flow::{change, validate, validate_for};
 pub use jobs::NotifyPasswordChanged;
 pub use phc::StoredPassword;
 pub use pool::{HashPool, Overloaded, PoolError, Ticket, Verification};

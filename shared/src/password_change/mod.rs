@@ -6,8 +6,13 @@
 //!     · audit · NotifyPasswordChanged
 //! ```
 //!
+//! A user without a password, who came by a provider, sets a first one with a fresh proof of identity in its place, unless
+//! their domain demands the provider.
+//!
 //! It stands above `password` and `sessions`, because it decides what a change means for both.
 
+mod error;
 mod flow;
 
+pub use error::PasswordChangeError;
 pub use flow::{PasswordChange, change_password};

@@ -11,12 +11,16 @@ use crate::{
     devices, domains, email_verification, invites, jobs,
     kernel::Kernel,
     lockout::{self, Authenticator, Subject},
+    passkey,
     password::{self, HashPool, NotifyPasswordChanged, Overloaded, PasswordError, StoredPassword},
     rate_limit::{self, Verdict},
     secret::{Keyring, SignedId},
-    sessions,
+    sessions, social, two_factor,
     users::{self, Email, User, UserId},
 };
+
+/// How many linked identities are looked at for a mail.
+const MAX_PROVIDERS: u64 = 20;
 
 /// Requests a link for `email`. Succeeds whether or not the address is anybody's, and whether or not a mail is sent.
 ///
@@ -28,7 +32,7 @@ pub async fn request(kernel: &Kernel, client: &Client, email: &str) -> Result<()
     }
     let email = Email::parse(email).ok();
     if let Some(email) = &email {
-        domains::ensure_password_allowed(&kernel.config.domains, email)?;
+        domains::ensure_password_allowed(kernel, kernel.db.reader(), email).await??;
     }
     let tx = kernel.db.write_tx().await?;
     let limits = &kernel.config.recovery;
@@ -70,6 +74,8 @@ pub struct ResetMail {
     pub user: User,
     /// The text behind `token=` in the link.
     pub token: String,
+    /// The providers that a user without a password signs in with.
+    pub providers: Vec<String>,
 }
 
 /// What to mail for a request; `None` when the address is nobody's or the link is no longer good.
@@ -81,7 +87,21 @@ pub async fn reset_mail(kernel: &Kernel, reset_id: ResetId) -> Result<Option<Res
     let Some(reset) = store::find_live(db, reset_id, kernel.clock.now()).await? else { return Ok(None) };
     let Some(user) = owner(kernel, &reset).await? else { return Ok(None) };
     let mac = derive(&kernel.keys, &reset);
-    Ok(mac.map(|mac| ResetMail { user, token: SignedId::new(reset.id.0, mac).to_text() }))
+    let providers = providers(kernel, user.id).await?;
+    Ok(mac.map(|mac| ResetMail { user, token: SignedId::new(reset.id.0, mac).to_text(), providers }))
+}
+
+/// How a user without a password signs in: the names of their providers.
+async fn providers(kernel: &Kernel, user_id: UserId) -> Result<Vec<String>, DbErr> {
+    let db = kernel.db.reader();
+    if password::find(db, user_id).await?.is_some() {
+        return Ok(Vec::new());
+    }
+    let linked = social::list(db, user_id, None, MAX_PROVIDERS).await?;
+    let mut names: Vec<_> = linked.iter().map(|one| kernel.config.social.display_name(&one.provider)).collect();
+    names.sort();
+    names.dedup();
+    Ok(names)
 }
 
 /// Whether a token could complete a reset now. Does not spend it.
@@ -108,12 +128,10 @@ pub async fn complete(
         Err(RecoveryError::InvalidToken) => return refuse(kernel, client).await,
         Err(err) => return Err(err),
     };
-    let email = user.address();
-    if let Some(email) = &email {
-        domains::ensure_password_allowed(&kernel.config.domains, email)?;
+    if let Some(email) = user.address() {
+        domains::ensure_password_allowed(kernel, kernel.db.reader(), &email).await??;
     }
-    let names = [user.first_name.as_deref(), user.last_name.as_deref()];
-    password::validate(kernel, new_password, (email.as_ref(), &names), "/password").await?;
+    password::validate_for(kernel, new_password, &user, "/password").await?;
     let overloaded = |err: Overloaded| RecoveryError::Password(PasswordError::from(err));
     let stored = hasher.reserve().map_err(overloaded)?.hash(new_password).await.map_err(overloaded)?;
     let tx = kernel.db.write_tx().await?;
@@ -140,13 +158,18 @@ async fn take_effect(
 ) -> Result<(), RecoveryError> {
     let now = kernel.clock.now();
     password::set(&**tx, user.id, stored, now).await?;
-    // The link reached the address: that proves it. What was set up before the proof is void with the epoch.
+    // The link reached the address: that proves it. Whoever set something up before may not be its owner.
+    if !user.is_verified() {
+        social::remove_all(&**tx, user.id).await?;
+        passkey::remove_all(&**tx, user.id).await?;
+        two_factor::remove_all(tx, user.id).await?;
+    }
     users::mark_verified(&**tx, user.id, now).await?;
     invites::accept_claimed(kernel, tx, client, user).await?;
     email_verification::cancel_all(tx, user.id, now).await?;
     sessions::settle(tx, user.id, None, auth_epoch, now).await?;
     devices::forget_all(tx, user.id, now).await?;
-    let subject = Subject { account: &user.email_normalised, device: None };
+    let subject = Subject::of(&user.email_normalised, None);
     for authenticator in [Authenticator::Password, Authenticator::EmailCode] {
         lockout::enable(kernel, tx, client, subject, authenticator).await?;
     }

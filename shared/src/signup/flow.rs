@@ -46,7 +46,7 @@ pub struct SignUp {
 pub async fn sign_up(kernel: &Kernel, hasher: &HashPool, client: &Client, wish: SignUp) -> Result<(), SignupError> {
     let ticket = hasher.reserve()?;
     let (email, profile) = judge(kernel, &wish).await?;
-    domains::ensure_password_allowed(&kernel.config.domains, &email)?;
+    domains::ensure_password_allowed(kernel, kernel.db.reader(), &email).await??;
     reserve(kernel, client).await?;
     let stored = ticket.hash(wish.password.expose()).await?;
     let newcomer = (&email, wish.invite_id);
@@ -139,6 +139,20 @@ async fn add(
     profile: Profile,
     stored: StoredPassword,
 ) -> Result<UserId, DbErr> {
+    let user_id = add_user(kernel, tx, email, profile).await?;
+    password::set(&**tx, user_id, stored, kernel.clock.now()).await?;
+    if kernel.config.mail.is_available() {
+        email_verification::start(kernel, tx, Some(user_id), email, None).await?;
+    }
+    Ok(user_id)
+}
+
+/// Adds a user without a password whose address is not proven yet, in the caller's transaction. The first one of an
+/// installation is its admin, and owns a first organization.
+///
+/// # Errors
+/// A unique violation when the address is taken.
+pub async fn add_user(kernel: &Kernel, tx: &Tx, email: &Email, profile: Profile) -> Result<UserId, DbErr> {
     let now = kernel.clock.now();
     let is_first = if users::is_empty(&**tx).await? {
         users::lock_while_empty(&**tx).await?;
@@ -147,13 +161,9 @@ async fn add(
         false
     };
     let user_id = users::create(&**tx, email, profile, is_first, now).await?;
-    password::set(&**tx, user_id, stored, now).await?;
     if is_first {
         let org_id = orgs::create(tx, FIRST_ORGANIZATION, user_id, now).await?;
         projects::create(tx, org_id, FIRST_PROJECT, now).await?;
-    }
-    if kernel.config.mail.is_available() {
-        email_verification::start(kernel, tx, Some(user_id), email, None).await?;
     }
     Ok(user_id)
 }

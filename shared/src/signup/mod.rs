@@ -9,12 +9,12 @@
 //! ```
 //!
 //! The first user of an installation becomes its admin. A sign-up may come with an invite of the same address: the
-//! verification that proves the address also accepts it.
+//! verification that proves the address also accepts it. Who comes from a provider is added by `login`, with [`add_user`].
 
 mod error;
 mod flow;
 mod jobs;
 
 pub use error::{PROBLEMS, SignupError};
-pub use flow::{SignUp, sign_up};
+pub use flow::{SignUp, add_user, sign_up};
 pub use jobs::SendExistingAccountNotice;

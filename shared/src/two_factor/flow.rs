@@ -233,6 +233,17 @@ pub async fn disable_totp(kernel: &Kernel, client: &Client, principal: &Principa
     Ok(())
 }
 
+/// Takes every second factor away, in the caller's transaction. Passkeys stay as a way to sign in.
+///
+/// # Errors
+/// When the database fails.
+pub async fn remove_all(tx: &Tx, user_id: UserId) -> Result<(), DbErr> {
+    totp::remove(tx, user_id).await?;
+    store::disable_passkeys(&**tx, user_id).await?;
+    backup_codes::remove_all(&**tx, user_id).await?;
+    Ok(())
+}
+
 /// Makes the user's passkeys a second factor, or no longer. Returns backup codes where there were none.
 ///
 /// # Errors

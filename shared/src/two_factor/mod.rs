@@ -23,9 +23,9 @@ mod store;
 pub use config::TwoFactorConfig;
 pub use error::{NO_PASSKEYS, PROBLEMS, TWO_FACTOR_NOT_ENABLED, TwoFactorError};
 pub use flow::{
-    Amr, Method, Offer, confirm_totp, disable_totp, forget_attempts, remove_passkey, replace_backup_codes,
+    Amr, Method, Offer, confirm_totp, disable_totp, forget_attempts, remove_all, remove_passkey, replace_backup_codes,
     require_fresh, reserve, set_passkeys, start_totp, verify,
 };
 pub use jobs::NotifyTwoFactorPasskeys;
 pub use status::{Status, methods, status, status_in};
-pub use store::{ENROLLED, disable_passkeys};
+pub use store::ENROLLED;

@@ -9,7 +9,6 @@ use super::{
 };
 use crate::{
     audit::{self, AuditEvent, Outcome},
-    backup_codes,
     client::Client,
     db::Tx,
     devices, jobs,
@@ -20,7 +19,7 @@ use crate::{
     rate_limit::{self, Verdict},
     secret::{Keyring, SignedId},
     sessions::{self, Principal, Sensitivity},
-    totp, two_factor,
+    two_factor,
     users::{self, User, UserId},
 };
 
@@ -162,7 +161,7 @@ pub async fn complete(
     if present.is_some_and(|present| present != user.id) {
         return refuse(kernel, client, Some(user.id), TwoFactorResetError::Forbidden("session")).await;
     }
-    let subject = Subject { account: &user.email_normalised, device: None };
+    let subject = Subject::of(&user.email_normalised, None);
     let reservation = lockout::reserve(kernel, client, subject, Authenticator::Password).await?;
     let is_right = match is_password(kernel, hasher, user.id, password).await {
         Ok(is_right) => is_right,
@@ -193,9 +192,7 @@ pub async fn complete(
 /// Everything that a spent link brings about, in its transaction.
 async fn take_effect(kernel: &Kernel, tx: &Tx, client: &Client, reset: &Model, auth_epoch: i64) -> Result<(), DbErr> {
     let (user_id, now) = (reset.user_id, kernel.clock.now());
-    totp::remove(tx, user_id).await?;
-    two_factor::disable_passkeys(&**tx, user_id).await?;
-    backup_codes::remove_all(&**tx, user_id).await?;
+    two_factor::remove_all(tx, user_id).await?;
     sessions::settle(tx, user_id, None, auth_epoch, now).await?;
     devices::forget_all(tx, user_id, now).await?;
     let detail = json!({ "reset_id": reset.id, "requested_by": reset.requested_by });

@@ -8,6 +8,8 @@ use std::fmt;
 
 use unicode_normalization::UnicodeNormalization;
 
+use crate::secret::Keyring;
+
 /// A valid address.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Email {
@@ -78,6 +80,16 @@ impl Email {
         let tail = domain.rsplit_once('.').map(|(_, tail)| format!(".{tail}")).unwrap_or_default();
         format!("{}***@{}***{tail}", initial(self.local_part()), initial(domain))
     }
+}
+
+/// Stands for an address where the address has no place.
+pub type Mark = [u8; 12];
+
+/// The mark of a normalised address, which only the holder of the installation's keys can find.
+#[must_use]
+pub fn mark(keys: &Keyring, normalised: &str) -> Mark {
+    let digest = keys.blind("users.mark", &[normalised.as_bytes()]);
+    digest.first_chunk().copied().unwrap_or_default()
 }
 
 impl fmt::Debug for Email {

@@ -16,7 +16,7 @@ mod flow;
 mod jobs;
 mod store;
 
-pub use email::{Email, InvalidEmail};
+pub use email::{Email, InvalidEmail, Mark, mark};
 pub use entity::{Model as User, UserId};
 pub use error::{PROBLEMS, USER_NOT_FOUND, UserError};
 pub use flow::{Profile, disable, update_profile};

@@ -33,13 +33,13 @@ pub async fn list<C: ConnectionTrait>(db: &C, ids: &[UserId]) -> Result<Vec<Mode
     Entity::find().filter(Column::Id.is_in(ids.iter().copied())).order_by_asc(Column::Id).all(db).await
 }
 
-/// Makes everything that refers to a user wait for this transaction, and for what was before it. False when there is no
-/// such user.
+/// Makes everything that refers to a user wait for this transaction, and for what was before it. Returns the user as they
+/// are then.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn lock<C: ConnectionTrait>(db: &C, id: UserId) -> Result<bool, DbErr> {
-    Entity::find_by_id(id).lock_exclusive().one(db).await.map(|user| user.is_some())
+pub async fn lock<C: ConnectionTrait>(db: &C, id: UserId) -> Result<Option<Model>, DbErr> {
+    Entity::find_by_id(id).lock_exclusive().one(db).await
 }
 
 /// Removes a user and everything that refers to them.

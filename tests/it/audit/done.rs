@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use gateway::spec;
-use harness::{Authenticator, Caller, OTHER_PASSWORD, PASSWORD, TestApp, code_in, token_in, totp};
+use harness::{Authenticator, Caller, NameServer, OTHER_PASSWORD, PASSWORD, TestApp, code_in, token_in, totp};
+use sea_orm::{ConnectionTrait, Statement};
 use serde_json::{Value, json};
+use shared::ids;
 
 use super::coverage::{Trail, changing, expect_masked};
 use crate::{
@@ -18,19 +20,22 @@ const ME: &str = "/api/users/@me";
 const CONFIRM: &str = "/api/email_verification/confirm";
 
 /// Operations that another part of this test calls.
-const ELSEWHERE: [&str; 12] = [
+const ELSEWHERE: [&str; 15] = [
     "changePassword",
     "confirmTotp",
     "createBackupCodes",
     "createPasskey",
     "deletePasskey",
     "disableTotp",
+    "linkAccount",
     "reauthenticate",
     "resetUserTwoFactor",
     "startPasskey",
     "startTotp",
+    "unlinkAccount",
     "updatePasskey",
     "updateTwoFactor",
+    "verifyDomain",
 ];
 
 /// every operation that changes something audits that it did, as the table says, without secrets
@@ -40,8 +45,10 @@ async fn every_operation_audits_what_it_does() {
     let mut trail = Trail::of(&app, "success");
     let mut secrets = Vec::new();
     manage(&app, &mut trail, &mut secrets).await;
+    prove_a_domain(&app, &mut trail).await;
     let browser = arrive(&app, &mut trail).await;
     let mut key = Authenticator::new(&app.origin());
+    keep_a_linked_account(&app, &mut trail, &browser).await;
     keep_passkeys(&app, &mut trail, &browser, &mut key).await;
     keep_an_app(&app, &mut trail, &browser).await;
     be_let_back_in(&app, &mut trail).await;
@@ -56,6 +63,7 @@ fn body(operation: &str) -> Option<Value> {
         "createApiKey" => json!({ "label": "deploy", "scopes": ["*"] }),
         "createProjectSecretKey" => json!({ "label": "deploy", "scopes": ["project:read"] }),
         "updateApiKey" => json!({ "label": "other" }),
+        "updateDomain" => json!({ "jit_provisioning": false }),
         "updateMe" => json!({ "first_name": "Ada" }),
         "updateMember" => json!({ "role": "admin" }),
         "updateOrganization" => json!({ "name": "Other" }),
@@ -99,6 +107,22 @@ async fn manage(app: &TestApp, trail: &mut Trail<'_>, secrets: &mut Vec<String>)
     trail.expect("reportApiKeyLeak", &app.browser().post("/api/api_keys/report_leak", report).await).await;
     secrets.push(leaked);
     app.forget_jobs();
+}
+
+/// With a name server that has the record.
+async fn prove_a_domain(app: &TestApp, trail: &mut Trail<'_>) {
+    let names = NameServer::start().await;
+    let mut config = (*app.kernel.config).clone();
+    config.domains.resolver = Some(names.address);
+    let gateway = app.gateway_with_config(config);
+    let owner = app.member("domains@example.test").await.through(&gateway);
+    let made = owner.post("/api/organizations", json!({ "name": "Acme" })).await.expect(200).json();
+    let path = format!("/api/organizations/{}/domains", made["id"].as_str().expect("an id"));
+    let domain = owner.post(&path, json!({ "domain": "corp.example" })).await.expect(200).json();
+    let part = |name: &str| domain[name].as_str().expect("a text");
+    names.set_txt(part("challenge_record"), part("challenge_value"));
+    let verified = owner.post(&format!("{path}/{}/verify", part("id")), json!({})).await;
+    trail.expect("verifyDomain", &verified).await;
 }
 
 /// From the sign-up to a session, with another password.
@@ -147,6 +171,18 @@ async fn change_password(app: &TestApp, trail: &mut Trail<'_>, browser: &Caller<
     let reset = json!({ "token": token, "password": PASSWORD });
     trail.expect("completePasswordReset", &browser.post("/api/reset/complete", reset).await).await;
     app.drain().await;
+}
+
+/// A link is begun, and one that is there is removed.
+async fn keep_a_linked_account(app: &TestApp, trail: &mut Trail<'_>, browser: &Caller<'_>) {
+    let path = format!("{ME}/linked_accounts");
+    trail.expect("linkAccount", &browser.post(&format!("{path}/github/link"), json!({})).await).await;
+    let (id, user_id) = (ids::next(), app.user(ADA).await.id.0);
+    let sql = "INSERT INTO social_identities (id, user_id, provider, issuer, subject, created_at)
+               VALUES ($1, $2, 'github', 'https://github.com/login/oauth', '1', 1)";
+    let statement = Statement::from_sql_and_values(app.kernel.db.engine(), sql, [id.into(), user_id.into()]);
+    app.kernel.db.writer().execute_raw(statement).await.expect("an identity");
+    trail.expect("unlinkAccount", &browser.delete(&format!("{path}/{id}")).await).await;
 }
 
 /// Two passkeys: one is renamed and removed, the other one signs in.

@@ -10,6 +10,7 @@
     reason = "test code: a panic is how it fails"
 )]
 
+mod provider;
 mod webauthn;
 
 use std::time::Duration;

@@ -48,11 +48,11 @@ fn batch(token: &str, names: &[&str]) -> Value {
 }
 
 /// Every byte as a form or a query escapes it.
-fn percent(bytes: &[u8]) -> String {
+pub(crate) fn percent(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |text, byte| text + &format!("%{byte:02X}"))
 }
 
-fn gzip(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn gzip(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
     encoder.write_all(bytes).unwrap();
     encoder.finish().unwrap()

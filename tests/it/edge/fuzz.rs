@@ -1,4 +1,4 @@
-//! Bytes that no honest party sends, into everything that parses them: envelopes, configuration, proxies' headers, tokens.
+//! Headers and tokens that no honest party sends, to a server. What parses them without one is in `fuzz`.
 //!
 //! Values come from proptest: arbitrary ones, and valid ones with a few characters changed. Each run draws others.
 
@@ -6,13 +6,11 @@
 
 use harness::TestApp;
 use proptest::{
-    collection::vec,
     prelude::*,
     strategy::ValueTree,
     test_runner::{Config as RunnerConfig, TestRunner},
 };
 use serde_json::json;
-use shared::{broker::Dispatch, config::load_from, jobs::JobId};
 
 /// Values that a strategy draws, for tests that await.
 fn draw<S: Strategy>(strategy: S, count: usize) -> Vec<S::Value> {
@@ -23,51 +21,6 @@ fn draw<S: Strategy>(strategy: S, count: usize) -> Vec<S::Value> {
 /// Text that can stand in a header.
 fn header_text() -> impl Strategy<Value = String> {
     prop_oneof!["[ -~]{0,200}", "[0-9a-fA-F:., \\[\\]]{0,80}", "(([0-9]{1,4}\\.){3}[0-9]{1,4},? ?){0,9}"]
-}
-
-proptest! {
-    /// Fuzzing: what a broker hands over is an envelope or nothing, whatever bytes it is, and never a panic.
-    #[test]
-    fn bytes_from_the_broker_are_an_envelope_or_nothing(bytes in vec(any::<u8>(), 0..400)) {
-        drop(serde_json::from_slice::<Dispatch>(&bytes));
-    }
-
-    /// Fuzzing: an envelope with some bytes changed is one or nothing; unchanged it is the same.
-    #[test]
-    fn a_changed_envelope_is_an_envelope_or_nothing(
-        name in ".{0,40}", version: u16, attempt: u16, trace in proptest::option::of(".{0,60}"), at: usize, byte: u8,
-    ) {
-        let sent = Dispatch { job_id: JobId::next(), name, version, attempt, queue: None, traceparent: trace };
-        let mut bytes = serde_json::to_vec(&sent).unwrap();
-        prop_assert_eq!(serde_json::from_slice::<Dispatch>(&bytes).unwrap(), sent);
-        let at = at % bytes.len();
-        bytes[at] = byte;
-        drop(serde_json::from_slice::<Dispatch>(&bytes));
-    }
-
-    /// Fuzzing: any environment is a configuration or a refusal in words.
-    #[test]
-    fn any_environment_is_a_configuration_or_a_refusal(
-        section in "(HTTP|DATABASE|BROKER|MAIL|JOBS|SECRETS|LOGIN|[A-Z_]{0,12})",
-        key in "(LISTEN|URL|KEYS|PUBLIC_URL|TRUSTED_PROXIES|PER_NETWORK__COUNT|CONCURRENCY|[A-Z_]{0,20})",
-        value in prop_oneof![".{0,80}", "-?[0-9]{0,25}", "[\\[\\]{}\",=. a-z0-9]{0,60}"],
-    ) {
-        if let Err(error) = load_from(None, std::iter::once((format!("GATEPOST__{section}__{key}"), value))) {
-            prop_assert!(!error.to_string().is_empty());
-        }
-    }
-
-    /// Fuzzing: any file is a configuration or a refusal in words.
-    #[test]
-    fn any_file_is_a_configuration_or_a_refusal(text in prop_oneof![".{0,200}", "(\\[[a-z_]{1,9}\\]\n|[a-z_]{1,9} ?= ?[\"\\[{0-9a-z.}\\]]{0,12}\n){0,8}"]) {
-        let path = std::env::temp_dir().join(format!("gatepost-fuzz-{}", shared::ids::next()));
-        std::fs::write(&path, text).unwrap();
-        let loaded = load_from(Some(&path), std::iter::empty());
-        std::fs::remove_file(&path).unwrap();
-        if let Err(error) = loaded {
-            prop_assert!(!error.to_string().is_empty());
-        }
-    }
 }
 
 /// Fuzzing: whatever a proxy or somebody behind it writes into the headers about the client, the answer is the usual one.

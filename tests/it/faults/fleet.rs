@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use harness::{
     PASSWORD,
-    chaos::{Rig, Run, Stack, Table},
+    chaos::{PROGRAM, Rig, Run, Stack, Table},
     code_in,
     smtp::SmtpServer,
 };
@@ -23,7 +23,11 @@ pub async fn start() -> Option<Run> {
     if !full() || std::env::var_os("TEST_AMQP_NODE").is_none() {
         return None;
     }
-    Some(Run::start(Stack::Fleet).await.expect("PostgreSQL's server is not installed; run scripts/setup.sh full"))
+    Some(
+        Run::start(Stack::Fleet, PROGRAM)
+            .await
+            .expect("PostgreSQL's server is not installed; run scripts/setup.sh full"),
+    )
 }
 
 /// Fails with everything that the invariants of the job system found broken.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use harness::{
-    chaos::{Rig, Stack as Ground},
+    chaos::{PROGRAM, Rig, Stack as Ground},
     works::until,
 };
 use shared::clock::{Clock, SystemClock};
@@ -109,7 +109,7 @@ const BATCH: i64 = 5;
 
 /// Sweeps keys with a process that kills itself at the seventh: the first batch is kept, of the second one nothing is.
 async fn end_in_mid_batch(ground: Ground) {
-    let mut rig = Rig::start(ground).await.unwrap_or_else(|| panic!("a server is missing"));
+    let mut rig = Rig::start(ground, PROGRAM).await.unwrap_or_else(|| panic!("a server is missing"));
     let name = rig.part("sweep");
     rig.process(name).kill().await;
     give_keys(&rig).await;

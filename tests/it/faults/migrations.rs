@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use harness::Installation;
+use harness::{Installation, free_port, works::PATIENCE};
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement};
 
-use super::{full, stack::OwnDatabase};
+use super::{
+    full,
+    stack::{OwnDatabase, Stack},
+};
 
 /// Everything that a schema is made of, as sorted lines.
 async fn schema(db: &DatabaseConnection) -> Vec<String> {
@@ -62,6 +65,44 @@ async fn sqlite_migrations_survive_being_killed_and_run_together() {
     let (expected, found) = (schema_of(&url(&clean)).await, schema_of(&url(&hurt_one)).await);
     assert!(expected.len() > 50, "the schema was not read");
     assert_eq!(found, expected);
+}
+
+/// Adds a change that this version does not know to what was applied.
+async fn pretend_a_later_version(url: &str) {
+    let db = Database::connect(url).await.unwrap();
+    let sql = "INSERT INTO seaql_migrations (version, applied_at) VALUES ('m29990101_000001_of_a_later_version', 0)";
+    db.execute_unprepared(sql).await.unwrap();
+    db.close().await.unwrap();
+}
+
+/// Upgrades: a process that is started again after the next version changed the schema starts, so an upgrade may be taken back
+/// and a crash in the middle of one is none.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_starts_on_the_schema_of_the_next_version() {
+    let port = free_port();
+    let installation = Installation::new().set("HTTP__LISTEN", &format!("127.0.0.1:{port}"));
+    assert!(migrate(&installation).await);
+    pretend_a_later_version(&format!("sqlite://{}", installation.folder.join("gatepost.db").display())).await;
+    assert!(migrate(&installation).await, "there is nothing to do");
+    let mut process = installation.start("serve", &["serve"]);
+    installation.wait_for(&format!("http://127.0.0.1:{port}/health/ready"), PATIENCE).await;
+    process.signal("TERM").await;
+    assert_eq!(process.wait(PATIENCE).await, Some(true), "{}", installation.logs());
+}
+
+/// Upgrades: on PostgreSQL and RabbitMQ, where gateways and workers find out for themselves whether they fit.
+#[tokio::test(flavor = "multi_thread")]
+async fn full_gateways_and_workers_start_on_the_schema_of_the_next_version() {
+    if !full() {
+        return;
+    }
+    let mut stack = Stack::on_shared(&[]).await;
+    pretend_a_later_version(&stack.database.url).await;
+    for name in ["gateway", "mail"] {
+        stack.process(name).kill().await;
+        stack.launch(name);
+    }
+    stack.is_ready().await;
 }
 
 /// T-DB-07: on PostgreSQL.

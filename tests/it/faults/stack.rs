@@ -14,7 +14,7 @@ use harness::{
     Installation, PASSWORD, Process, code_in, free_port, http_client,
     rabbit::{Node, Vhost},
     smtp::SmtpServer,
-    works::PATIENCE,
+    works::{PATIENCE, until},
 };
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
 use serde_json::{Value, json};
@@ -58,7 +58,7 @@ pub struct Stack {
     pub server: SmtpServer,
     pub vhost: Vhost,
     pub node: Option<Node>,
-    database: OwnDatabase,
+    pub database: OwnDatabase,
     health: BTreeMap<&'static str, u16>,
 }
 
@@ -250,8 +250,12 @@ impl Stack {
         assert_eq!(usize::try_from(self.number(done).await).unwrap(), by_id.len(), "one message per finished job");
     }
 
-    /// Stops all processes as an operator does; each must end with 0.
+    /// Stops all processes as an operator does; each must end with 0. One that was launched just now is waited for: it does
+    /// not listen for signals yet.
     pub async fn stop(mut self) {
+        for url in self.health_urls() {
+            until("the process listens", async || self.client.get(&url).send().await.is_ok()).await;
+        }
         for process in self.processes.values() {
             process.signal("TERM").await;
         }

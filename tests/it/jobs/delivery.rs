@@ -175,6 +175,7 @@ async fn a_terminated_process_leaves_no_lease_and_loses_no_mail() {
     assert!(list.status.success() && list.stdout.is_empty(), "{list:?}");
     server.set_delay_per_mail(Duration::ZERO);
     let mut process = installation.start("serve", &["serve"]);
+    installation.wait_for(&format!("http://127.0.0.1:{port}/health/ready"), PATIENCE).await;
     server.wait_for(MAILS, PATIENCE).await.unwrap_or_else(|err| panic!("{err}\n{}", installation.logs()));
     process.signal("TERM").await;
     assert_eq!(process.wait(Duration::from_secs(15)).await, Some(true), "{}", installation.logs());

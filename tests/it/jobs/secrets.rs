@@ -146,10 +146,13 @@ async fn payloads_hold_ids_and_numbers_only() {
         "testing.",
         "mail.send_test_mail",
         "api_keys.",
+        "break_glass.",
+        "domains.",
         "enforcement.",
         "invites.",
         "orgs.",
         "secret_keys.",
+        "social.",
         "two_factor",
         "users.delete",
     ];

@@ -7,4 +7,5 @@ mod metrics;
 mod production;
 mod rolling_restart;
 mod secrets;
+mod start;
 mod traces;

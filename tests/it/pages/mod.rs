@@ -83,5 +83,5 @@ async fn walk(app: &TestApp, browser: &Caller<'_>, address: &str, further: &[(&s
 }
 
 fn enforcing(domain: &str, provider: &str) -> DomainsConfig {
-    serde_json::from_value(serde_json::json!({ "sso_enforced": [format!("{domain}={provider}")] })).expect("rules")
+    harness::enforcing(&[&format!("{domain}={provider}")])
 }

@@ -1,6 +1,6 @@
 //! Signing in by the pages: each outcome of the login that the API has, too.
 
-use std::iter;
+use std::{iter, time::Duration};
 
 use harness::{Authenticator, OTHER_PASSWORD};
 use serde_json::json;
@@ -105,6 +105,34 @@ async fn a_mailed_code_finishes_the_login() {
     submit(&browser, "/account/sign_out", &[]).await;
     assert_eq!(sent_to(&try_password(&browser, ADA, PASSWORD).await), "/account?tab=1");
     browser.get(ME).await.expect(200);
+}
+
+/// O05: who waits for the mail has another one sent from the page, once a minute; the code of the first is void then.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_code_is_sent_from_the_page() {
+    let app = app_with_ada().await;
+    let browser = person(&app);
+    let step = sent_to(&try_password(&browser, ADA, PASSWORD).await);
+    app.drain().await;
+    let first = harness::code_in(&app.mail_to(ADA).await.text);
+    let page = browser.get(&step).await.expect(200);
+    let early = fill(&browser, &page, &[("again", "yes")]).await.expect(429);
+    let wait = early.header("retry-after").unwrap();
+    assert!(early.text.contains(&format!("Try again in {wait} seconds.")), "{}", early.text);
+    assert!(!early.text.contains("on its way."), "{}", early.text);
+
+    app.advance(Duration::from_secs(60));
+    // No other browser can have codes mailed.
+    fill(&person(&app), &page, &[("again", "yes")]).await.expect(400);
+    let page = fill(&browser, &page, &[("again", "yes")]).await.expect(200);
+    assert!(page.text.contains("Another mail is on its way."), "{}", page.text);
+    app.drain().await;
+    let second = harness::code_in(&app.mail_to(ADA).await.text);
+    if first != second {
+        fill(&browser, &page, &[("code", &first)]).await.expect(401);
+    }
+    assert_eq!(sent_to(&fill(&browser, &page, &[("code", &second)]).await), "/account?tab=1");
+    app.drain().await;
 }
 
 /// O05: whoever opens the link of the mail is signed in there, and finds the way to the account.
@@ -217,7 +245,7 @@ async fn a_login_that_is_over_leads_back_to_the_start() {
     let browser = person(&app);
     let step = sent_to(&try_password(&browser, ADA, PASSWORD).await);
     let page = browser.get(&step).await.expect(200);
-    app.advance(std::time::Duration::from_secs(app.kernel.config.login.two_factor_seconds));
+    app.advance(Duration::from_secs(app.kernel.config.login.two_factor_seconds));
     for over in [
         browser.get(&step).await.expect(400),
         fill(&browser, &page, &[("code", &authenticator.code(app.now()))]).await.expect(400),

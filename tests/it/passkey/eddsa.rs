@@ -1,12 +1,11 @@
 //! Passkeys with an Ed25519 key, whose signatures are not verified by the library.
 
-use harness::{Authenticator, Caller, Settings, TestApp};
+use harness::{Authenticator, Caller, TestApp};
 use serde_json::{Value, json};
-use shared::config::load_from;
 
 use super::{
     ADA, BOB, LIES, LOGIN_FINISH, Lie, PASSKEYS, START, add, answer_to, count, offer, passkeys, refuse_lies,
-    refused_for, signed_in, start_login, try_passkey, user_with_passkey,
+    refused_for, signed_in, start_login, try_passkey, user_with_passkey, with_lockout,
 };
 
 /// What becomes of the 32 bytes of a key.
@@ -170,11 +169,7 @@ async fn no_lie_passes_with_an_eddsa_key() {
 /// G04, G17, T-WA-03: signatures that are not of the stored key and this answer; each is a failure of the owner.
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_signatures_are_refused_and_counted() {
-    // With the limits that ship.
-    let limits = Settings::with(|config| {
-        config.lockout = load_from(None, std::iter::empty()).expect("the defaults").lockout;
-    });
-    let app = TestApp::with(limits).await;
+    let app = TestApp::with(with_lockout()).await;
     let (_, passkey) = user_with_eddsa(&app, ADA).await;
     let (_, es256) = user_with_passkey(&app, BOB).await;
     let guesser = app.browser();

@@ -11,9 +11,9 @@ mod signing_in;
 
 use std::time::Duration;
 
-use harness::{Answer, Authenticator, Caller, PASSWORD, Settings, TestApp};
+use harness::{Answer, Authenticator, Caller, PASSWORD, Settings, TestApp, UNLIMITED};
 use serde_json::{Value, json};
-use shared::domains::DomainsConfig;
+use shared::config::load_from;
 
 const ADA: &str = "ada@lovelace.test";
 const BOB: &str = "bob@byron.test";
@@ -105,11 +105,17 @@ async fn refused_for(app: &TestApp, reason: &str) -> usize {
     rows.iter().filter(|row| row.outcome == "failure" && row.detail.contains(&reason)).count()
 }
 
+/// An installation with the lockout that ships.
+fn with_lockout() -> Settings {
+    Settings::with(|config| {
+        config.lockout = load_from(None, std::iter::empty()).expect("the defaults").lockout;
+        config.login.per_network = UNLIMITED;
+    })
+}
+
 /// An installation where everybody at `corp.example` signs in by SAML.
 fn with_sso() -> Settings {
-    let rules = json!({ "sso_enforced": ["corp.example=saml"] });
-    let domains: DomainsConfig = serde_json::from_value(rules).expect("rules");
-    Settings::with(move |config| config.domains = domains)
+    Settings::with(|config| config.domains = harness::enforcing(&["corp.example=saml"]))
 }
 
 /// What the address of a user becomes behind the back of the application.

@@ -6,7 +6,7 @@ use shared::users;
 
 use super::{
     ADA, BOB, LOGIN_FINISH, LOGIN_START, SESSION, answer_to, count, move_to_corp, refuse_lies, refused_for,
-    start_login, try_passkey, user_with_passkey, with_sso,
+    start_login, try_passkey, user_with_passkey, with_lockout, with_sso,
 };
 
 /// T-WA-02, T-WA-04: whatever an authenticator or the client around it lies about.
@@ -187,4 +187,59 @@ async fn starts_are_limited() {
     answer.expect_problem(429, "throttled");
     assert!(answer.header("retry-after").is_some());
     start_login(&app.browser()).await;
+}
+
+/// G17, A17, W25: what names a decoy of an address is answered, counted and held off like what names a passkey of one, so that
+/// neither says who has an account; whoever has the key learns that it is held off, and the owner is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_tells_a_decoy_from_a_passkey() {
+    let app = TestApp::with(with_lockout()).await;
+    let (_, mut ada) = user_with_passkey(&app, ADA).await;
+    let stranger = app.browser_at("203.0.113.9");
+    let mut seen = Vec::new();
+    for email in [ADA, "nobody@lovelace.test"] {
+        let told = stranger.post("/api/login/precheck", json!({ "email": email })).await.expect(200).json();
+        let mut liar = Authenticator::new(&app.origin());
+        liar.id = shared::secret::decode(told["passkeys"][0]["credential_id"].as_str().unwrap()).unwrap();
+        let mut answers = Vec::new();
+        for _ in 0..7 {
+            let answer = try_passkey(&stranger, &mut liar).await;
+            answer.expect_problem(400, "invalid_passkey");
+            answers.push(answer.fingerprint());
+        }
+        let login = json!({ "email": email, "password": "wrong-fjord-wrong" });
+        let password = stranger.post("/api/login", login).await;
+        password.expect_problem(403, "too_many_failed_attempts");
+        answers.push(password.fingerprint());
+        seen.push(answers);
+    }
+    assert_eq!(seen[0], seen[1]);
+    // An id that was never told of is nobody's: it is refused and holds nothing off.
+    let mut unknown = Authenticator::new(&app.origin());
+    try_passkey(&stranger, &mut unknown).await.expect_problem(400, "invalid_passkey");
+    try_passkey(&stranger, &mut ada).await.expect_problem(403, "too_many_failed_attempts");
+    try_passkey(&app.browser(), &mut ada).await.expect(200);
+    app.drain().await;
+    assert_eq!(app.mails_about(ADA, "Failed attempts to sign in to your account").await.len(), 1);
+}
+
+/// C19: a reset of an account that was not proven takes away what somebody else may have set up to sign in with.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_of_an_unproven_account_takes_its_passkeys_away() {
+    let app = TestApp::new().await;
+    let (browser, mut passkey) = user_with_passkey(&app, ADA).await;
+    browser.enable_totp().await;
+    for (is_proven, left) in [(true, 1), (false, 0)] {
+        if !is_proven {
+            app.execute("UPDATE users SET email_verified_at = NULL").await;
+        }
+        app.browser().post("/api/reset", json!({ "email": ADA })).await.expect(204);
+        app.drain().await;
+        let token = harness::token_in(&app.mail_to(ADA).await.text);
+        let body = json!({ "token": token, "password": harness::OTHER_PASSWORD });
+        app.browser().post("/api/reset/complete", body).await.expect(200);
+        app.drain().await;
+        assert_eq!((count(&app, "passkeys").await, count(&app, "totps").await), (left, left));
+    }
+    try_passkey(&app.browser(), &mut passkey).await.expect_problem(400, "invalid_passkey");
 }

@@ -139,7 +139,7 @@ async fn completion_ends_everything_that_the_user_holds() {
     app.drain().await;
 }
 
-/// C15, T-RST-05, W27: when, from where and with what; and that API keys should be looked through.
+/// C15, Q06, T-RST-05, W27: when, from where and with what; and that API keys should be looked through.
 #[tokio::test(flavor = "multi_thread")]
 async fn completion_tells_the_user() {
     let app = app_with_ada().await;

@@ -1,15 +1,12 @@
 //! Domains that demand a provider: exactly these, in whatever spelling.
 
-use harness::{PASSWORD, Settings, TestApp};
+use harness::{PASSWORD, Settings, TestApp, enforcing};
 use serde_json::json;
-use shared::domains::DomainsConfig;
 
 use super::{FRESH_PASSWORD, complete, new_token, request, try_password};
 
 fn rules() -> Settings {
-    let rules = json!({ "sso_enforced": ["corp.example=saml", "bücher.example=google"] });
-    let domains: DomainsConfig = serde_json::from_value(rules).expect("rules");
-    Settings::with(move |config| config.domains = domains)
+    Settings::with(|config| config.domains = enforcing(&["corp.example=saml", "bücher.example=google"]))
 }
 
 /// C03: the answer names the provider, for users and strangers alike, and nothing is written.
@@ -79,7 +76,8 @@ async fn other_domains_are_not_enforced() {
     app.drain().await;
 }
 
-/// W27: a rule that came after the link holds when the link is used, and leaves everything as it is.
+/// C16, W27: a rule that came after the link holds when the link is used, and leaves everything as it is. The status is the one
+/// that `sso_enforced` has everywhere, 403.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rule_that_came_after_the_link_holds_at_its_use() {
     let app = TestApp::new().await;

@@ -2,6 +2,7 @@
 //! the address to listen on.
 
 use anyhow::Context;
+use harness as _;
 use poem::{Route, Server, get, handler, listener::TcpListener};
 
 #[handler]

@@ -19,6 +19,7 @@ mod proxy;
 mod report;
 mod rig;
 mod run;
+mod upgrade;
 
 use std::time::{Duration, Instant};
 
@@ -29,7 +30,7 @@ pub use oracle::{Findings, Oracle};
 pub use process_faults::faked_clock;
 pub use proxy::{Mode, Proxy};
 pub use report::{Line, Table, say};
-pub use rig::{Ground, Rig, Stack};
+pub use rig::{Ground, PROGRAM, Rig, Stack};
 pub use run::Run;
 use shared::chaos::POINTS;
 
@@ -57,7 +58,11 @@ impl Size {
 
 /// Hurts one stack. False where the machine lacks what it needs.
 pub async fn hurt(stack: Stack, size: Size, table: &mut Table) -> bool {
-    let Some(mut run) = Run::start(stack).await else { return false };
+    let program = if size.rounds > 0 { upgrade::first_program() } else { PROGRAM };
+    let Some(mut run) = Run::start(stack, program).await else { return false };
+    if program != PROGRAM {
+        upgrade::roll(&mut run, table).await;
+    }
     let begin = Instant::now();
     for point in POINTS.into_iter().filter(|_| size.seeds > 0) {
         if points::part_of(point).is_none() {

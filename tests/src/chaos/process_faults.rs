@@ -18,7 +18,7 @@ const BEYOND_THE_LEASE: Duration = Duration::from_secs(17);
 pub async fn inflict(run: &mut Run, rounds: usize, table: &mut Table) {
     stand_still(run, table).await;
     kill_all(run, rounds, table).await;
-    upgrade(run, table).await;
+    unknown_job(run, table).await;
     outlast(run, table).await;
     clocks(run, table).await;
 }
@@ -60,9 +60,9 @@ async fn kill_all(run: &mut Run, rounds: usize, table: &mut Table) {
     run.judge(table, "kill -9 of every process", rounds).await;
 }
 
-/// Of T-JOB-14: first only a worker of the version before, which lacks the handler of a job that gateways enqueue already;
-/// then one of each version; then only the new one. Nothing is dead meanwhile.
-async fn upgrade(run: &mut Run, table: &mut Table) {
+/// Of T-JOB-14: first only a worker that lacks the handler of a job which gateways enqueue already; then one of each kind; then
+/// only one that has it. Nothing is dead meanwhile. How a version before really does is seen in `upgrade`.
+async fn unknown_job(run: &mut Run, table: &mut Table) {
     let name = run.rig.part("mail");
     let older = [("CHAOS_UNKNOWN_JOB", "email_verification.send_verification")];
     run.rig.terminate(name).await;
@@ -75,13 +75,7 @@ async fn upgrade(run: &mut Run, table: &mut Table) {
         run.violations.push("the older worker did what it cannot know".to_owned());
     }
     if run.rig.stack == Stack::Fleet {
-        let mut newer = run.rig.start_as("newer mail", "mail", &["worker", "mail"], &[]);
-        // A signal before it listens for signals ends it at once, which is no order.
-        let begin = Instant::now();
-        let is_working = || std::fs::read_to_string(&newer.log).unwrap_or_default().contains("\"working\"");
-        while !is_working() && begin.elapsed() < BEYOND_THE_LEASE {
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        let mut newer = run.rig.start_beside("mail").await;
         run.work(2).await;
         newer.signal("TERM").await;
         if newer.wait(Duration::from_secs(30)).await != Some(true) {
@@ -91,7 +85,7 @@ async fn upgrade(run: &mut Run, table: &mut Table) {
     run.rig.terminate(name).await;
     run.rig.launch(name, &[]);
     run.rig.ready().await;
-    run.judge(table, "worker of the version before, alone and beside", 2).await;
+    run.judge(table, "worker that does not know a job, alone and beside", 2).await;
 }
 
 /// Of T-SMTP-05: the mail server is away for a quarter of an hour and more, which one process sees as a jump of its clock: codes

@@ -20,6 +20,9 @@ use crate::{
     smtp::SmtpServer,
 };
 
+/// The executable with crash points.
+pub const PROGRAM: &str = "gatepost-chaos";
+
 /// Which installation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stack {
@@ -87,14 +90,14 @@ pub struct Rig {
 }
 
 impl Rig {
-    /// Starts everything; `None` where a server that the stack needs is not installed.
+    /// Starts everything as `program`; `None` where a server that the stack needs is not installed.
     ///
     /// # Panics
     /// When a part does not start.
-    pub async fn start(stack: Stack) -> Option<Self> {
+    pub async fn start(stack: Stack, program: &'static str) -> Option<Self> {
         let smtp = SmtpServer::start().await.expect("a mail server");
         let base = format!("http://127.0.0.1:{}", free_port());
-        let mut installation = configured(&base, &smtp);
+        let mut installation = configured(&base, &smtp).running(program);
         let ground = match stack {
             Stack::Single => None,
             Stack::Fleet => Some(prepare_ground().await?),
@@ -147,9 +150,7 @@ impl Rig {
     /// # Panics
     /// When it cannot be started.
     pub fn launch(&mut self, name: &'static str, variables: &[(&str, &str)]) {
-        let arguments =
-            self.stack.processes().iter().find(|(known, _)| *known == name).map_or(&[][..], |(_, list)| list);
-        let process = self.start_as(name, name, arguments, variables);
+        let process = self.start_as(name, name, self.arguments(name), variables);
         self.processes.insert(name, process);
     }
 
@@ -165,6 +166,30 @@ impl Rig {
         }
         command.envs(variables.iter().copied());
         self.installation.spawn(log, command)
+    }
+
+    /// Starts another worker with the part of `name` and waits until it works: a signal before it listens for signals would end
+    /// it at once, which is no order. It is the caller's.
+    ///
+    /// # Panics
+    /// When it cannot be started.
+    pub async fn start_beside(&self, name: &'static str) -> Process {
+        let log = format!("{name} beside");
+        // Earlier ones of this name have written to the same log.
+        let starts = || {
+            let text = std::fs::read_to_string(self.installation.folder.join(format!("{log}.log"))).unwrap_or_default();
+            text.matches("\"working\"").count()
+        };
+        let (begin, patience, before) = (Instant::now(), Duration::from_secs(17), starts());
+        let process = self.start_as(&log, name, self.arguments(name), &[]);
+        while starts() == before && begin.elapsed() < patience {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        process
+    }
+
+    fn arguments(&self, name: &str) -> &'static [&'static str] {
+        self.stack.processes().iter().find(|(known, _)| *known == name).map_or(&[], |(_, list)| list)
     }
 
     /// One of the processes.
@@ -334,7 +359,6 @@ fn configured(base: &str, smtp: &SmtpServer) -> Installation {
     ];
     let listen = base.trim_start_matches("http://");
     let mut installation = Installation::new()
-        .running("gatepost-chaos")
         .set("HTTP__LISTEN", listen)
         .set("HTTP__PUBLIC_URL", base)
         .set("MAIL__URL", &format!("smtp+insecure://{}", smtp.addr()));

@@ -29,9 +29,9 @@ pub struct Run {
 }
 
 impl Run {
-    /// Starts the installation and signs its first users up; `None` where the machine lacks what it needs.
-    pub async fn start(stack: Stack) -> Option<Self> {
-        let rig = Rig::start(stack).await?;
+    /// Starts the installation as `program` and signs its first users up; `None` where the machine lacks what it needs.
+    pub async fn start(stack: Stack, program: &'static str) -> Option<Self> {
+        let rig = Rig::start(stack, program).await?;
         let mut load = Load::default();
         load.prepare(&rig).await;
         let oracle = Oracle::default();

@@ -6,11 +6,11 @@
 use anyhow::{Context as _, ensure};
 use serde_json::{Map, Value, json};
 use shared::{
-    CATALOG, api_keys, backup_codes, deletion, devices, email_mfa, email_verification, enforcement, idempotency,
-    identify, invites,
+    CATALOG, api_keys, backup_codes, break_glass, deletion, devices, domains, email_mfa, email_verification,
+    enforcement, idempotency, identify, invites,
     jobs::{CatalogEntry, Job, entry, sweep},
-    lockout, login, mail, passkey, password, persons, recovery, secret_keys, sessions, signup, totp, two_factor,
-    two_factor_reset, users,
+    lockout, login, mail, passkey, password, persons, recovery, secret_keys, sessions, signup, social, totp,
+    two_factor, two_factor_reset, users,
 };
 
 /// Where the schema is published.
@@ -174,6 +174,14 @@ pub const PAYLOADS: &[Payload] = &[
         "Tell a user that one of their backup codes was used.",
         &[field("user_id", Shape::Id, "The user."), field("audit_id", Shape::Id, "Audit row of the use.")],
     ),
+    payload::<break_glass::NotifyBreakGlass>(
+        "Tell one who manages an organization that a break-glass code was made or used.",
+        &[
+            field("user_id", Shape::Id, "Whom to tell."),
+            field("organization_id", Shape::Id, "The organization."),
+            field("audit_id", Shape::Id, "Audit row of the event."),
+        ],
+    ),
     payload::<deletion::PurgeProject>(
         "Remove the rows of a project that was deleted.",
         &[field("project_id", Shape::Id, "The project.")],
@@ -183,6 +191,22 @@ pub const PAYLOADS: &[Payload] = &[
         &[field("user_id", Shape::Id, "The user."), field("audit_id", Shape::Id, "Audit row of the login.")],
     ),
     payload::<devices::SweepDevices>("Delete devices that nobody has used for a long time.", WINDOW),
+    payload::<domains::NotifyProofLost>(
+        "Tell one who manages an organization that the proof of a domain is gone.",
+        &[
+            field("user_id", Shape::Id, "Whom to tell."),
+            field("organization_id", Shape::Id, "The organization."),
+            field("domain_id", Shape::Id, "The domain."),
+            field("audit_id", Shape::Id, "Audit row of the loss."),
+        ],
+    ),
+    payload::<domains::SweepProofs>(
+        "Look whether the proofs of domains still stand, a batch at a time.",
+        &[
+            field("window", Shape::Window, "The schedule's window."),
+            field("after_id", Shape::Id, "The last domain of the batch before; the nil UUID in the first one."),
+        ],
+    ),
     payload::<email_mfa::SendLoginCode>(
         "Mail the code and link of a pending login.",
         &[
@@ -288,6 +312,9 @@ pub const PAYLOADS: &[Payload] = &[
         "Tell the owner of an address that someone tried to sign up with it.",
         &[field("user_id", Shape::Id, "The owner.")],
     ),
+    payload::<social::NotifyLinked>("Tell a user that an identity was linked to their account.", NOTICE),
+    payload::<social::NotifyUnlinked>("Tell a user that an identity was unlinked from their account.", NOTICE),
+    payload::<social::SweepSocialLogins>("Delete sign-ins that no provider answered in time.", WINDOW),
     payload::<totp::NotifyTotpDisabled>(
         "Tell a user that the authenticator app is no longer asked for.",
         &[field("user_id", Shape::Id, "The user."), field("audit_id", Shape::Id, "Audit row of the change.")],

@@ -5,7 +5,7 @@
 //!   ├─ purpose over ───────────────────────────────────────────────► expired
 //!   ├─ unknown name or version ─► released for a while (a rolling upgrade), then dead
 //!   └─ handler, within three quarters of the lease
-//!        ├─ effect: handler + `done` in one transaction guarded by the fence
+//!        ├─ effect: handler + `done` in one transaction guarded by the fence; what looks elsewhere first does so before it
 //!        ├─ mail: see `mail::deliver`
 //!        ├─ Retry, time-out, panic ─► retrying, dead when attempts are used up
 //!        ├─ Reject ────────────────► dead
@@ -27,6 +27,7 @@ use futures_util::FutureExt;
 use sea_orm::DbErr;
 use shared::{
     chaos,
+    db::Tx,
     jobs::{
         JobId,
         receipts::{self, Claim, Ending},
@@ -129,17 +130,27 @@ async fn handle(context: &Context, binding: &Binding, claim: &Claim) -> Result<R
             Some(mail) => mail::deliver(context, &mail, claim).await,
         },
         Binding::Effect(handler) => {
-            let kernel = &context.kernel;
-            let tx = kernel.db.group_tx().await?;
+            let tx = context.kernel.db.group_tx().await?;
             handler(context, &tx, &claim.payload).await?;
-            if !receipts::finish(&*tx, claim, kernel.clock.now(), &Ending::Done).await? {
-                tx.rollback().await?;
-                return Ok(Ran::Overtaken);
-            }
-            tx.commit().await?;
-            Ok(Ran::Committed(Ending::Done))
+            commit(context, claim, tx).await
+        }
+        Binding::Look(handler) => {
+            let effect = handler(context, &claim.payload).await?;
+            let tx = context.kernel.db.group_tx().await?;
+            effect(context, &tx).await?;
+            commit(context, claim, tx).await
         }
     }
+}
+
+/// Commits an effect together with the end of its job, if the job is still this worker's.
+async fn commit(context: &Context, claim: &Claim, tx: Tx) -> Result<Ran, JobError> {
+    if !receipts::finish(&*tx, claim, context.kernel.clock.now(), &Ending::Done).await? {
+        tx.rollback().await?;
+        return Ok(Ran::Overtaken);
+    }
+    tx.commit().await?;
+    Ok(Ran::Committed(Ending::Done))
 }
 
 /// What follows from a handler's error.

@@ -22,7 +22,7 @@ use shared::{
 };
 use tokio::{
     task::JoinSet,
-    time::{MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval, timeout, timeout_at},
 };
 
 use crate::{
@@ -153,14 +153,14 @@ impl Worker {
     }
 
     async fn stop(mut self, held: Option<Box<dyn Delivery>>) {
+        let grace = Duration::from_secs(self.context.kernel.config.http.grace_seconds);
+        let patience = Instant::now() + grace.saturating_sub(LAST_WORDS).max(grace / 2);
         self.consumer.close().await;
         self.context.readiness.set(component(self.queue), Err("stopping".to_owned()));
         if let Some(delivery) = held {
             delivery.requeue().await;
         }
-        let grace = Duration::from_secs(self.context.kernel.config.http.grace_seconds);
-        let patience = grace.saturating_sub(LAST_WORDS).max(grace / 2);
-        let finished = timeout(patience, async {
+        let finished = timeout_at(patience, async {
             while let Some(ended) = self.running.join_next().await {
                 log_abort(ended);
             }

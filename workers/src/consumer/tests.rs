@@ -16,7 +16,7 @@ async fn chore(_: &Context, _: &Tx, _: Chore) -> Result<(), JobError> {
 }
 
 async fn letter(_: &Context, job: Letter) -> Result<Option<Mail>, JobError> {
-    let context = minijinja::context! { link => "http://localhost/x", expires_hours => 24 };
+    let context = minijinja::context! { link => "http://localhost/x", expires_hours => 24, providers => "" };
     Ok(Some(Mail::new("recovery/reset_link", &format!("reader-{}@example.com", job.number), context)))
 }
 

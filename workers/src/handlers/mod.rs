@@ -2,8 +2,10 @@
 
 mod api_keys;
 mod backup_codes;
+mod break_glass;
 mod deletion;
 mod devices;
+mod domains;
 mod email_mfa;
 mod email_verification;
 mod enforcement;
@@ -23,6 +25,7 @@ mod recovery;
 mod secret_keys;
 mod sessions;
 mod signup;
+mod social;
 mod totp;
 mod two_factor;
 mod two_factor_reset;
@@ -50,7 +53,9 @@ pub fn registry() -> Result<Registry, DuplicateHandler> {
         .mail(api_keys::notify_expiring)?
         .mail(api_keys::notify_exposed)?
         .mail(backup_codes::notify_used)?
+        .mail(break_glass::notify)?
         .mail(devices::notify_new_device)?
+        .mail(domains::notify_proof_lost)?
         .mail(email_mfa::send_login_code)?
         .mail(email_verification::send_verification)?
         .mail(enforcement::notify_two_factor_required)?
@@ -66,6 +71,8 @@ pub fn registry() -> Result<Registry, DuplicateHandler> {
         .mail(recovery::send_reset_link)?
         .mail(secret_keys::notify_exposed)?
         .mail(signup::send_existing_account_notice)?
+        .mail(social::notify_linked)?
+        .mail(social::notify_unlinked)?
         .mail(totp::notify_disabled)?
         .mail(totp::notify_enabled)?
         .mail(two_factor::notify_passkeys)?
@@ -89,7 +96,9 @@ pub fn registry() -> Result<Registry, DuplicateHandler> {
         .on(persons::sweep_events)?
         .on(recovery::sweep_resets)?
         .on(sessions::sweep_ended)?
+        .on(social::sweep_logins)?
         .on(totp::reseal_secrets)?
-        .on(two_factor_reset::sweep_resets)?;
+        .on(two_factor_reset::sweep_resets)?
+        .look(domains::sweep_proofs)?;
     Ok(registry)
 }

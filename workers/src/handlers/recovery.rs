@@ -17,6 +17,7 @@ pub async fn send_reset_link(ctx: &Context, job: SendResetLink) -> Result<Option
             "name": phrases::name(&mail.user),
             "link": phrases::link(&ctx.kernel, "/reset", Some(&mail.token)),
             "expires_hours": ctx.kernel.config.recovery.link_seconds / 3600,
+            "providers": mail.providers.join(" or "),
         });
         Mail::new("recovery/reset_link", &mail.user.email, context)
     }))

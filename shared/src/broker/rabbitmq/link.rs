@@ -167,18 +167,20 @@ impl Shared {
         })
     }
 
-    /// Notes why there is no connection. A reason is logged when it changes, not at every attempt.
+    /// Notes why there is no connection. A reason is logged when it changes, not at every attempt, and not at the end, when
+    /// no connection is wanted.
     fn down(&self, error: BrokerError) -> bool {
         let next = match error {
             BrokerError::Topology(reason) => State::Mismatch(reason),
             BrokerError::Unreachable(reason) => State::Down(reason),
             BrokerError::Timeout | BrokerError::Unroutable | BrokerError::Refused => State::Down(error.to_string()),
         };
-        let repeated = match (&*self.state.borrow(), &next) {
-            (State::Down(before), State::Down(now)) | (State::Mismatch(before), State::Mismatch(now)) => before == now,
-            _ => false,
+        let is_news = match (&*self.state.borrow(), &next) {
+            (State::Down(before), State::Down(now)) | (State::Mismatch(before), State::Mismatch(now)) => before != now,
+            (State::Closed, _) => false,
+            _ => true,
         };
-        if let (State::Down(reason) | State::Mismatch(reason), false) = (&next, repeated) {
+        if let (State::Down(reason) | State::Mismatch(reason), true) = (&next, is_news) {
             tracing::warn!(connection = self.name, reason, "no connection to RabbitMQ; trying again");
         }
         self.set(next)

@@ -6,7 +6,9 @@ use sea_orm::DbErr;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{AnonymousClaim, SignedIn, find_bound, open, persons, refuse, reserve, start::Context};
+use super::{
+    AnonymousClaim, SignedIn, ensure_still_allowed, find_bound, open, persons, refuse, reserve, start::Context,
+};
 use crate::{
     audit::{self, AuditEvent},
     client::Client,
@@ -19,7 +21,7 @@ use crate::{
     lockout::{self, Authenticator},
     login::{
         LoginError, LoginId,
-        entity::{LoginState, Model},
+        entity::{FirstFactor, LoginState, Model},
         store,
     },
     rate_limit::{self, Verdict},
@@ -114,6 +116,7 @@ async fn finish(
     let user = users::find(&*tx, pending.user_id).await?;
     let unchanged = |user: &User| user.is_active() && user.auth_epoch == pending.auth_epoch;
     let Some(user) = user.filter(unchanged) else { return Err(LoginError::Expired) };
+    ensure_still_allowed(kernel, &tx, (&FirstFactor::read(&pending.first_factor), &user)).await?;
     if !store::finish(&*tx, (pending.id, pending.state), LoginState::Done, kernel.clock.now()).await? {
         return Err(LoginError::NotFound);
     }

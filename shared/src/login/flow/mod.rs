@@ -1,7 +1,10 @@
-//! Use cases of a login: the password, the second factor, the mailed code or link, the passkey; and what they share.
+//! Use cases of a login: the password, the provider, the second factor, the mailed code or link, the passkey; and what they
+//! share.
 
+mod break_glass;
 mod email_mfa;
 mod persons;
+mod social;
 mod start;
 mod two_factor;
 
@@ -9,8 +12,9 @@ pub use email_mfa::{Completion, EmailProof, LoginCodeMail, complete_email_mfa, l
 pub use persons::AnonymousClaim;
 use sea_orm::{ActiveValue::Set, DbErr};
 use serde_json::json;
+pub use social::finish_social;
 pub use start::{Attempt, Context, Outcome, PendingStep, start};
-use start::{ask_for_proof, audit_stop};
+use start::{ask_for_proof, audit_stop, trusted_method};
 pub use two_factor::{
     TwoFactorCompletion, TwoFactorStep, complete_two_factor, start_two_factor_passkey, two_factor_methods,
 };
@@ -23,16 +27,17 @@ use crate::{
     devices::{self, NotifyNewDevice, Trusted},
     domains, jobs,
     kernel::Kernel,
-    lockout::{self, Authenticator, Reservation, Subject},
+    lockout::{self, Authenticator, LockoutError, Reservation, Subject},
     login::{
         LoginError, LoginId,
-        entity::{ActiveModel, LoginState, Model},
+        entity::{ActiveModel, FirstFactor, LoginState, Model},
         store,
     },
-    passkey::{self, Claim, LoginAnswer, PasskeyError},
+    passkey::{self, Claimed, LoginAnswer, PasskeyError, Refused},
+    precheck,
     secret::{self, Redacted},
     sessions::{self, Opened, Proof, Transport},
-    users::{self, User},
+    users::{self, User, UserId},
 };
 
 /// A finished login.
@@ -90,7 +95,7 @@ async fn open(
         jobs::enqueue(tx, kernel.clock.as_ref(), &NotifyNewDevice { user_id: user.id, audit_id }).await?;
     }
     let device = known_device(kernel, &user.email_normalised, context).await?;
-    let subject = Subject { account: &user.email_normalised, device: device.as_deref() };
+    let subject = Subject::of(&user.email_normalised, device.as_deref());
     lockout::forget(kernel, tx, client, subject).await?;
     let signed_in = SignedIn { user, session, transport, device: None, known_token: recognition.cookie };
     persons::publish(kernel, tx, context.claim.as_ref(), &signed_in).await?;
@@ -112,7 +117,7 @@ async fn reserve(
 ) -> Result<(Reservation, Option<Vec<u8>>), LoginError> {
     let user = users::find(kernel.db.reader(), pending.user_id).await?.ok_or(LoginError::NotFound)?;
     let device = known_device(kernel, &user.email_normalised, context).await?;
-    let subject = Subject { account: &user.email_normalised, device: device.as_deref() };
+    let subject = Subject::of(&user.email_normalised, device.as_deref());
     let reservation = lockout::reserve(kernel, client, subject, authenticator).await?;
     Ok((reservation, device))
 }
@@ -128,18 +133,26 @@ pub async fn finish_passkey(
     answer: LoginAnswer,
     context: &Context,
 ) -> Result<Outcome, LoginError> {
-    let claim = passkey::claim_login(kernel, client, answer).await?;
+    let claim = match passkey::claim_login(kernel, client, answer).await? {
+        Claimed::Passkey(claim) => *claim,
+        Claimed::Unknown(id) => return refuse_unknown(kernel, client, &id).await,
+    };
     let user = users::find(kernel.db.reader(), claim.user_id()).await?.ok_or(PasskeyError::Rejected)?;
     let device = known_device(kernel, &user.email_normalised, context).await?;
-    let subject = Subject { account: &user.email_normalised, device: device.as_deref() };
-    let reservation = lockout::reserve(kernel, client, subject, Authenticator::Passkey).await?;
-    let assertion = prove(kernel, client, &user, (claim, &reservation)).await?;
+    let subject = Subject::of(&user.email_normalised, device.as_deref());
+    let reserved = lockout::reserve(kernel, client, subject, Authenticator::Passkey).await;
+    let assertion = match passkey::prove(kernel, claim)? {
+        Ok(assertion) => assertion,
+        Err(refused) => return refuse_passkey(kernel, client, (Some(reserved), Some(user.id)), &refused).await,
+    };
+    // Whoever has the key may learn that it is held off.
+    let reservation = reserved?;
     if !user.is_active() {
         audit_stop(kernel, client, &user, "disabled", Some(&reservation)).await?;
         return Err(PasskeyError::Rejected.into());
     }
     if let Some(email) = user.address()
-        && let Err(enforced) = domains::ensure_password_allowed(&kernel.config.domains, &email)
+        && let Err(enforced) = domains::ensure_password_allowed(kernel, kernel.db.reader(), &email).await?
     {
         audit_stop(kernel, client, &user, "sso_enforced", Some(&reservation)).await?;
         return Err(enforced.into());
@@ -159,22 +172,34 @@ pub async fn finish_passkey(
     Ok(Outcome::SignedIn(Box::new(signed_in)))
 }
 
-/// What the answer proves; one that proves nothing counts as a failure of the owner's account.
-async fn prove(
+/// An answer that proves nothing counts as a failure of the owner's account. It is refused in the same way when that has
+/// failed too often, or the ids of passkeys could be told from those that stand in their place.
+async fn refuse_passkey(
     kernel: &Kernel,
     client: &Client,
-    user: &User,
-    (claim, reservation): (Claim, &Reservation),
-) -> Result<passkey::Assertion, LoginError> {
-    let refused = match passkey::prove(kernel, claim)? {
-        Ok(assertion) => return Ok(assertion),
-        Err(refused) => refused,
+    (reserved, user_id): (Option<Result<Reservation, LockoutError>>, Option<UserId>),
+    refused: &Refused,
+) -> Result<Outcome, LoginError> {
+    let reservation = match reserved {
+        Some(Err(LockoutError::Database(err))) => return Err(err.into()),
+        reserved => reserved.and_then(Result::ok),
     };
     let tx = kernel.db.write_tx().await?;
-    passkey::record_refusal(kernel, &tx, client, &refused).await?;
-    lockout::fail(kernel, &tx, client, reservation, Some(user.id)).await?;
+    passkey::record_refusal(kernel, &tx, client, refused).await?;
+    if let Some(reservation) = reservation {
+        lockout::fail(kernel, &tx, client, &reservation, user_id).await?;
+    }
     tx.commit().await?;
     Err(PasskeyError::Rejected.into())
+}
+
+/// What names a decoy counts like what names a passkey of its address.
+async fn refuse_unknown(kernel: &Kernel, client: &Client, credential_id: &[u8]) -> Result<Outcome, LoginError> {
+    let reserved = match precheck::marked(&kernel.keys, credential_id).map(Subject::decoy) {
+        Some(subject) => Some(lockout::reserve(kernel, client, subject, Authenticator::Passkey).await),
+        None => None,
+    };
+    refuse_passkey(kernel, client, (reserved, None), &Refused::unknown()).await
 }
 
 /// A new row of a login that waits, its id and the secret that binds it to this client.
@@ -182,7 +207,7 @@ fn pending(
     kernel: &Kernel,
     client: &Client,
     (user, claim): (&User, Option<&AnonymousClaim>),
-    (waits_for, transport): (LoginState, Transport),
+    (waits_for, transport, first_factor): (LoginState, Transport, &FirstFactor),
     expires_at: Timestamp,
 ) -> (ActiveModel, LoginId, Redacted<String>) {
     let now = kernel.clock.now();
@@ -201,6 +226,7 @@ fn pending(
         attempts: Set(0),
         ip: Set(client.ip.to_string()),
         user_agent: Set(client.user_agent.clone()),
+        first_factor: Set(first_factor.to_text()),
         created_at: Set(now),
         expires_at: Set(expires_at),
         finished_at: Set(None),
@@ -229,6 +255,22 @@ async fn find_bound(
         }
         LoginState::EmailMfa | LoginState::TwoFactor => Ok(pending),
     }
+}
+
+/// Refuses the end of a login that began in a way that is none where the domain demands a provider by now. A code that stood
+/// in for that provider was spent for this login.
+async fn ensure_still_allowed(
+    kernel: &Kernel,
+    tx: &Tx,
+    (first_factor, user): (&FirstFactor, &User),
+) -> Result<(), LoginError> {
+    let Some(email) = user.address() else { return Ok(()) };
+    match first_factor {
+        FirstFactor::Password => domains::ensure_password_allowed(kernel, &**tx, &email).await??,
+        FirstFactor::Provider(name) => domains::ensure_provider_allowed(kernel, &**tx, (&email, name)).await??,
+        FirstFactor::BreakGlass => {}
+    }
+    Ok(())
 }
 
 /// Keeps the count of the wrong code, and ends the attempt with the last one. Returns what to answer.

@@ -4,15 +4,16 @@ use sea_orm::DbErr;
 use serde_json::json;
 
 use super::{
-    SignedIn, known_device, open, pending,
+    SignedIn, break_glass, ensure_still_allowed, known_device, open, pending,
     persons::AnonymousClaim,
     two_factor::{self as second_step, TwoFactorStep},
 };
 use crate::{
     audit::{self, AuditEvent},
+    break_glass::BreakGlassCode,
     client::Client,
     clock::Timestamp,
-    devices, domains,
+    devices,
     email_mfa::SendLoginCode,
     email_verification::{self, EmailVerificationError},
     enforcement::EMAIL_MFA,
@@ -21,7 +22,7 @@ use crate::{
     lockout::{self, Authenticator, Reservation, Subject},
     login::{
         LoginError, LoginId,
-        entity::LoginState,
+        entity::{FirstFactor, LoginState},
         step::{self, Facts, Step},
         store::{self, Candidate},
     },
@@ -29,6 +30,7 @@ use crate::{
     rate_limit::{self, Verdict},
     secret::Redacted,
     sessions::{Principal, Proof, Transport},
+    two_factor::Method,
     users::{Email, User, UserId},
 };
 
@@ -41,6 +43,8 @@ pub struct Attempt {
     pub password: Redacted<String>,
     /// How the session will be kept.
     pub transport: Transport,
+    /// A code of the organization whose domain demands a provider.
+    pub break_glass_code: Option<Redacted<String>>,
 }
 
 /// What the request brings along.
@@ -96,13 +100,13 @@ pub async fn start(
     context: &Context,
 ) -> Result<Outcome, LoginError> {
     let email = Email::parse(&attempt.email).ok();
-    if let Some(email) = &email {
-        domains::ensure_password_allowed(&kernel.config.domains, email)?;
-    }
+    // Whoever cannot be served is told so before the database is asked.
     let ticket = hasher.reserve()?;
+    let code = break_glass::ensure_allowed(kernel, email.as_ref(), attempt.break_glass_code.as_ref()).await?;
     let tried = email.as_ref().map_or(attempt.email.as_str(), Email::normalised);
     let reservation = reserve_attempt(kernel, client, tried, context).await?;
-    let (candidate, upgrade) = match verify(kernel, ticket, email.as_ref(), attempt.password.expose()).await {
+    let password = (email.as_ref(), attempt.password.expose().as_str());
+    let (candidate, upgrade) = match verify(kernel, client, ticket, password, code.as_ref()).await {
         Ok(Verified::Right(candidate, upgrade)) => (*candidate, upgrade),
         Ok(Verified::Wrong(user_id)) => return refuse(kernel, client, (email.as_ref(), user_id), &reservation).await,
         Err(err) => {
@@ -116,18 +120,22 @@ pub async fn start(
         password::upgrade(&*tx, candidate.user.id, &before, after).await?;
         tx.commit().await?;
     }
-    let trusted_method = trusted_method(kernel, &candidate, context).await?;
+    let trusted_method = trusted_method(kernel, (&candidate.user, &candidate.two_factor.methods), context).await?;
     let next = step::next(facts(kernel, &candidate, trusted_method, context));
     let (user, methods) = (candidate.user, candidate.two_factor.methods);
+    let first_factor = if code.is_some() { FirstFactor::BreakGlass } else { FirstFactor::Password };
     let way = (attempt.transport, &reservation);
     match next {
         Step::VerifyEmail => ask_for_proof(kernel, client, &user, Some(&reservation)).await,
         Step::SignIn => {
             let proof = proof(&user, trusted_method, context);
-            sign_in(kernel, client, (user, proof), context, way).await
+            sign_in(kernel, client, (user, proof, &first_factor), context, way).await
         }
-        Step::TwoFactor => second_step::begin(kernel, client, (&user, methods), context, way).await,
-        Step::EmailMfa => send_code(kernel, client, &user, context, way).await,
+        Step::TwoFactor => {
+            let way = (attempt.transport, Some(&reservation), &first_factor);
+            second_step::begin(kernel, client, (&user, methods), context, way).await
+        }
+        Step::EmailMfa => send_code(kernel, client, (&user, &first_factor), context, way).await,
         Step::EmailNotAvailable => {
             audit_stop(kernel, client, &user, "email_not_available", Some(&reservation)).await?;
             Err(LoginError::EmailNotAvailable)
@@ -143,7 +151,7 @@ async fn reserve_attempt(
     context: &Context,
 ) -> Result<Reservation, LoginError> {
     let device = known_device(kernel, tried, context).await?;
-    let subject = Subject { account: tried, device: device.as_deref() };
+    let subject = Subject::of(tried, device.as_deref());
     let reservation = lockout::reserve(kernel, client, subject, Authenticator::Password).await?;
     if device.is_some() {
         return Ok(reservation);
@@ -170,19 +178,21 @@ async fn count_network(kernel: &Kernel, client: &Client) -> Result<(), LoginErro
 type Upgrade = (password::StoredPassword, password::StoredPassword);
 
 /// What became of a password.
-enum Verified {
+pub(super) enum Verified {
     /// It is this candidate's, who may sign in.
     Right(Box<Candidate>, Option<Upgrade>),
     /// Nobody gets in with it; whose address it is, if anybody's.
     Wrong(Option<UserId>),
 }
 
-/// Whose password it is. Unknown and disabled users cost the same hash and the same queries.
+/// Whose password it is. Unknown and disabled users cost the same hash and the same queries. A code that stands in for a
+/// provider is spent by the right password.
 async fn verify(
     kernel: &Kernel,
+    client: &Client,
     ticket: Ticket,
-    email: Option<&Email>,
-    password: &str,
+    (email, password): (Option<&Email>, &str),
+    code: Option<&BreakGlassCode>,
 ) -> Result<Verified, LoginError> {
     let candidate = match email {
         Some(email) => store::find_candidate(kernel, email).await?,
@@ -195,12 +205,13 @@ async fn verify(
     }
     let stored = candidate.as_ref().and_then(|candidate| candidate.stored.clone());
     let found = ticket.verify(stored.clone(), password).await?;
-    Ok(match candidate {
+    let verified = match candidate {
         Some(candidate) if found.is_right && candidate.user.is_active() => {
             Verified::Right(Box::new(candidate), stored.zip(found.upgrade))
         }
         _ => Verified::Wrong(user_id),
-    })
+    };
+    break_glass::spend(kernel, client, verified, code).await
 }
 
 async fn refuse(
@@ -224,12 +235,11 @@ async fn refuse(
 }
 
 /// The method of the second step that this browser is trusted for.
-async fn trusted_method(
+pub(super) async fn trusted_method(
     kernel: &Kernel,
-    candidate: &Candidate,
+    (user, methods): (&User, &[Method]),
     context: &Context,
 ) -> Result<Option<&'static str>, DbErr> {
-    let (user, methods) = (&candidate.user, &candidate.two_factor.methods);
     let device_token = context.device_token.as_ref().map(|token| token.expose().as_str());
     let rememberable = methods.iter().filter(|method| method.is_rememberable()).map(|method| method.as_str());
     let skippable: Vec<_> = if methods.is_empty() { vec![EMAIL_MFA] } else { rememberable.collect() };
@@ -308,11 +318,12 @@ pub(super) async fn audit_stop(
 async fn sign_in(
     kernel: &Kernel,
     client: &Client,
-    (user, proof): (User, Proof),
+    (user, proof, first_factor): (User, Proof, &FirstFactor),
     context: &Context,
     (transport, reservation): (Transport, &Reservation),
 ) -> Result<Outcome, LoginError> {
     let tx = kernel.db.write_tx().await?;
+    ensure_still_allowed(kernel, &tx, (first_factor, &user)).await?;
     lockout::succeed(kernel, &tx, reservation).await?;
     let signed_in = open(kernel, &tx, client, (user, context), (proof, transport)).await?;
     tx.commit().await?;
@@ -322,7 +333,7 @@ async fn sign_in(
 async fn send_code(
     kernel: &Kernel,
     client: &Client,
-    user: &User,
+    (user, first_factor): (&User, &FirstFactor),
     context: &Context,
     (transport, reservation): (Transport, &Reservation),
 ) -> Result<Outcome, LoginError> {
@@ -337,8 +348,13 @@ async fn send_code(
         return Err(LoginError::Throttled(wait));
     }
     let expires_at = now + kernel.config.email_mfa.validity();
-    let (row, login_id, login_token) =
-        pending(kernel, client, (user, context.claim.as_ref()), (LoginState::EmailMfa, transport), expires_at);
+    let (row, login_id, login_token) = pending(
+        kernel,
+        client,
+        (user, context.claim.as_ref()),
+        (LoginState::EmailMfa, transport, first_factor),
+        expires_at,
+    );
     store::insert(&*tx, row).await?;
     jobs::enqueue(&tx, kernel.clock.as_ref(), &SendLoginCode { login_id: login_id.0, send: 1 }).await?;
     let event = AuditEvent {

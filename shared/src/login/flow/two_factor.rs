@@ -2,7 +2,10 @@
 
 use serde_json::json;
 
-use super::{AnonymousClaim, Outcome, SignedIn, find_bound, open, pending, persons, refuse, reserve, start::Context};
+use super::{
+    AnonymousClaim, Outcome, SignedIn, ensure_still_allowed, find_bound, open, pending, persons, refuse, reserve,
+    start::Context,
+};
 use crate::{
     audit::{self, AuditEvent},
     client::Client,
@@ -13,7 +16,7 @@ use crate::{
     lockout::{self, Authenticator, Reservation},
     login::{
         LoginError, LoginId,
-        entity::{LoginState, Model},
+        entity::{FirstFactor, LoginState, Model},
         store,
     },
     passkey::{self, Challenge, PasskeyError},
@@ -57,13 +60,20 @@ pub(super) async fn begin(
     client: &Client,
     (user, methods): (&User, Vec<Method>),
     context: &Context,
-    (transport, reservation): (Transport, &Reservation),
+    (transport, reservation, first_factor): (Transport, Option<&Reservation>, &FirstFactor),
 ) -> Result<Outcome, LoginError> {
     let expires_at = kernel.clock.now() + kernel.config.login.two_factor();
-    let (row, login_id, login_token) =
-        pending(kernel, client, (user, context.claim.as_ref()), (LoginState::TwoFactor, transport), expires_at);
+    let (row, login_id, login_token) = pending(
+        kernel,
+        client,
+        (user, context.claim.as_ref()),
+        (LoginState::TwoFactor, transport, first_factor),
+        expires_at,
+    );
     let tx = kernel.db.write_tx().await?;
-    lockout::succeed(kernel, &tx, reservation).await?;
+    if let Some(reservation) = reservation {
+        lockout::succeed(kernel, &tx, reservation).await?;
+    }
     store::insert(&*tx, row).await?;
     let event = AuditEvent {
         action: "login.start",
@@ -209,6 +219,8 @@ async fn finish(
     (pending, user): (Model, User),
     (amr, remembered, context): (Amr, Option<Method>, &Context),
 ) -> Result<SignedIn, LoginError> {
+    let first_factor = FirstFactor::read(&pending.first_factor);
+    ensure_still_allowed(kernel, &tx, (&first_factor, &user)).await?;
     if !store::finish(&*tx, (pending.id, pending.state), LoginState::Done, kernel.clock.now()).await? {
         return Err(LoginError::NotFound);
     }
@@ -219,7 +231,7 @@ async fn finish(
         None
     };
     let transport = if pending.is_token_transport { Transport::Token } else { Transport::Cookie };
-    let proof = Proof::of([&["pwd"], amr].concat());
+    let proof = Proof::of([&[first_factor.amr()], amr].concat());
     let mut signed_in = open(kernel, &tx, client, (user, context), (proof, transport)).await?;
     signed_in.device = device;
     persons::publish(kernel, &tx, AnonymousClaim::kept_with(&pending).as_ref(), &signed_in).await?;

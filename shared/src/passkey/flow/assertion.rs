@@ -63,6 +63,15 @@ pub struct Claim {
     is_token_transport: bool,
 }
 
+/// What the answer to a challenge of a sign-in names.
+#[derive(Debug)]
+pub enum Claimed {
+    /// A passkey.
+    Passkey(Box<Claim>),
+    /// No passkey that there is, but this id.
+    Unknown(Vec<u8>),
+}
+
 impl Claim {
     /// Whose passkey it names.
     #[must_use]
@@ -78,6 +87,14 @@ pub struct Assertion {
     after: StoredPasskey,
     /// Whether the session will be a bearer token.
     pub is_token_transport: bool,
+}
+
+impl Refused {
+    /// What names a passkey that there is not.
+    #[must_use]
+    pub const fn unknown() -> Self {
+        Self { passkey: None, reason: "unknown" }
+    }
 }
 
 impl Assertion {
@@ -149,7 +166,7 @@ async fn count_start(kernel: &Kernel, client: &Client) -> Result<(), PasskeyErro
 ///
 /// # Errors
 /// When the challenge is not this client's, or no passkey is named.
-pub async fn claim_login(kernel: &Kernel, client: &Client, answer: LoginAnswer) -> Result<Claim, PasskeyError> {
+pub async fn claim_login(kernel: &Kernel, client: &Client, answer: LoginAnswer) -> Result<Claimed, PasskeyError> {
     let holder = Holder { user_id: None, secret: answer.ceremony_token.expose() };
     let state = ceremony::take(kernel, kernel.db.writer(), holder, answer.ceremony_id).await?;
     let State::Login { challenge, is_token_transport } = state else { return Err(PasskeyError::CeremonyNotFound) };
@@ -157,8 +174,10 @@ pub async fn claim_login(kernel: &Kernel, client: &Client, answer: LoginAnswer) 
         return refuse_nobody(kernel, client, "malformed").await;
     };
     let found = store::find_credential(kernel.db.reader(), credential.get_credential_id()).await?;
-    let Some(passkey) = found else { return refuse_nobody(kernel, client, "unknown").await };
-    Ok(Claim { challenge, credential, passkey, is_token_transport })
+    Ok(match found {
+        Some(passkey) => Claimed::Passkey(Box::new(Claim { challenge, credential, passkey, is_token_transport })),
+        None => Claimed::Unknown(credential.get_credential_id().to_vec()),
+    })
 }
 
 /// Checks the answer of a sign-in. Who the owner is, and whether they may sign in, is for the caller.
@@ -256,7 +275,7 @@ fn judge(
 }
 
 /// Audits an answer that names no passkey.
-async fn refuse_nobody(kernel: &Kernel, client: &Client, reason: &'static str) -> Result<Claim, PasskeyError> {
+async fn refuse_nobody(kernel: &Kernel, client: &Client, reason: &'static str) -> Result<Claimed, PasskeyError> {
     let tx = kernel.db.write_tx().await?;
     record_refusal(kernel, &tx, client, &Refused { passkey: None, reason }).await?;
     tx.commit().await?;

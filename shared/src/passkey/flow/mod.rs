@@ -3,8 +3,8 @@
 mod assertion;
 
 pub use assertion::{
-    Assertion, Claim, LoginAnswer, LoginChallenge, Refused, SecondFactorAnswer, claim_login, prove, record_refusal,
-    record_use, start_login, start_second_factor, verify_second_factor,
+    Assertion, Claim, Claimed, LoginAnswer, LoginChallenge, Refused, SecondFactorAnswer, claim_login, prove,
+    record_refusal, record_use, start_login, start_second_factor, verify_second_factor,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -23,7 +23,7 @@ use crate::{
     db::{self, Tx},
     domains, eddsa, jobs,
     kernel::Kernel,
-    password, secret,
+    password, secret, social,
     users::{User, UserId},
 };
 
@@ -50,9 +50,9 @@ pub enum Registered {
     Created(Box<StoredPasskey>),
 }
 
-fn ensure_allowed(kernel: &Kernel, user: &User) -> Result<(), PasskeyError> {
+async fn ensure_allowed(kernel: &Kernel, user: &User) -> Result<(), PasskeyError> {
     match user.address() {
-        Some(email) => Ok(domains::ensure_password_allowed(&kernel.config.domains, &email)?),
+        Some(email) => Ok(domains::ensure_password_allowed(kernel, kernel.db.reader(), &email).await??),
         None => Ok(()),
     }
 }
@@ -62,7 +62,7 @@ fn ensure_allowed(kernel: &Kernel, user: &User) -> Result<(), PasskeyError> {
 /// # Errors
 /// When the user may not have another passkey, or the installation has no domain name.
 pub async fn start_registration(kernel: &Kernel, user: &User, session_id: Uuid) -> Result<Challenge, PasskeyError> {
-    ensure_allowed(kernel, user)?;
+    ensure_allowed(kernel, user).await?;
     let held = store::of_user(kernel.db.reader(), user.id).await?;
     ensure_room(kernel, held.len())?;
     let random = || uuid::Builder::from_random_bytes(secret::random_bytes()).into_uuid();
@@ -94,7 +94,7 @@ pub async fn register(
     (user, session_id): (&User, Uuid),
     answer: RegistrationAnswer,
 ) -> Result<Registered, PasskeyError> {
-    ensure_allowed(kernel, user)?;
+    ensure_allowed(kernel, user).await?;
     let label = entity::label(answer.label.as_deref().unwrap_or(LABEL))?;
     let session = session_id.to_string();
     let holder = Holder { user_id: Some(user.id), secret: &session };
@@ -225,7 +225,10 @@ pub async fn remove(
     if !held.iter().any(|passkey| passkey.id == id) {
         return Err(PasskeyError::NotFound);
     }
-    if held.len() == 1 && password::find(&**tx, user_id).await?.is_none() {
+    let is_last = held.len() == 1
+        && password::find(&**tx, user_id).await?.is_none()
+        && !social::is_login_method(kernel, &**tx, user_id).await?;
+    if is_last {
         return Err(PasskeyError::LastMethod);
     }
     store::delete(&**tx, user_id, id).await?;
