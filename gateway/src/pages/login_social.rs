@@ -5,8 +5,9 @@
 //!    └── refused ──────────────┴─► /login?error_code=…        a link that was refused ─► /account?error_code=…
 //! ```
 //!
-//! A start is a link that anybody may send to somebody, and does nothing but lead to the provider: the session that the
-//! browser has ends when another one is there, and no account is linked that nobody asked to link.
+//! A start does nothing but lead to the provider: the session that the browser has ends when another one is there, and no
+//! account is linked that nobody asked to link. Only the user starts it: who is sent by another site comes to the sign-in
+//! page. It is a GET, because a form that ends at a provider is what `form-action` of our pages forbids (CSP Level 3, 6.4.1).
 
 use minijinja::{Value, context};
 use poem::{Request, Response, Result, RouteMethod, endpoint::make, get};
@@ -24,6 +25,7 @@ use shared::{
 use super::{login_password, next::Next, parameter, refusal, see_other, set_cookies};
 use crate::{
     api,
+    middleware::csrf,
     problem::problem,
     security::{
         self,
@@ -91,6 +93,9 @@ pub(super) fn told(request: &Request) -> Vec<String> {
 async fn start(state: &AppState, request: &Request) -> Result<Response> {
     let (kernel, client) = (&state.kernel, super::client(request)?);
     let next = Next::read(&parameter(request, "next").unwrap_or_default());
+    if csrf::is_visibly_foreign(request.headers(), &kernel.config.http.origin()) {
+        return see_other(&next.through("/login", &[]));
+    }
     let provider = request.raw_path_param("provider").unwrap_or_default();
     let wish = (provider, held(state, request), next.as_str());
     let started = match social::start_login(kernel, &state.providers, client, wish).await {

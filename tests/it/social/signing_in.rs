@@ -74,6 +74,23 @@ async fn the_sign_in_page_offers_what_is_set_up() {
     assert!(page.text.replace("&#x2f;", "/").contains(address), "{}", page.text);
 }
 
+/// W38: another site begins no sign-in for somebody: who is sent by one comes to the sign-in page.
+#[tokio::test(flavor = "multi_thread")]
+async fn another_site_begins_no_sign_in() {
+    let world = World::new().await;
+    let sent_by = |site: &str| world.app.browser().header("sec-fetch-site", site);
+    for site in ["cross-site", "same-site"] {
+        let answer = sent_by(site).get("/api/login/sso/google?next=%2Finvite").await.expect(303);
+        assert_eq!(sent_to(&answer), "/login?next=%2Finvite", "{site}");
+        assert!(answer.set_cookie(BINDING).is_none());
+    }
+    assert_eq!(world.count("social_logins").await, 0);
+    for site in ["same-origin", "none"] {
+        begin(&sent_by(site), "google").await;
+    }
+    assert_eq!(world.count("social_logins").await, 2);
+}
+
 /// M03, W20, T-OIDC-10: what the provider is asked: a code, with state, nonce and a PKCE challenge by S256, never twice the same,
 /// and the provider gets the verifier that belongs to it.
 #[tokio::test(flavor = "multi_thread")]
@@ -261,7 +278,7 @@ async fn a_new_device_is_told() {
     assert!(told.len() == 1 && told[0].text.contains("single sign-on"), "{told:?}");
 }
 
-/// Of W38, but for starting by POST: a start that somebody else made happen ends no session, and neither does a callback that is refused.
+/// W38: a start ends no session, and neither does a callback that is refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_session_ends_only_when_the_next_one_is_there() {
     let world = World::new().await;
